@@ -1,0 +1,1 @@
+"""Guilder: a digital wallet and payments backend on strict double-entry books."""

@@ -1,0 +1,129 @@
+"""The error tree: what may go wrong, under a stable code, without a word of HTTP.
+
+    Exception
+    ├── GuilderError              expected: the caller can act on it
+    │   ├── InvalidRequest        the request itself is wrong, field by field
+    │   ├── NotFound              missing, or another's: the answer is the same
+    │   ├── Unavailable           a dependency is away; the same request may be sent again
+    │   └── <feature>/errors.py   one class per broken rule
+    └── InvariantViolation        our fault: never caught, never explained to the caller
+
+`middlewares/problems.py` maps `Kind` to a status; the command line and followers need no HTTP.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Kind(StrEnum):
+    """The class of an error, from which a transport derives its own status."""
+
+    MALFORMED = "malformed"
+    """Cannot be read at all."""
+    INVALID = "invalid"
+    """Read, but breaks a rule."""
+    UNAUTHENTICATED = "unauthenticated"
+    """Nobody is signed in."""
+    FORBIDDEN = "forbidden"
+    """Signed in, but not allowed."""
+    NOT_COVERED = "not_covered"
+    """Valid, but there is no money for it."""
+    NOT_FOUND = "not_found"
+    """Missing, or another's."""
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    """The resource exists and does not do that."""
+    CONFLICT = "conflict"
+    """The state of the object does not allow it now."""
+    EXPIRED = "expired"
+    """Was possible once; its time has passed."""
+    TOO_LARGE = "too_large"
+    """More bytes than are read."""
+    UNSUPPORTED = "unsupported"
+    """A media type that is not read."""
+    FROZEN = "frozen"
+    """Stopped by an operator or its owner."""
+    LIMITED = "limited"
+    """Too often; later is fine."""
+    UNAVAILABLE = "unavailable"
+    """Our dependency is away or we are full; later is fine."""
+    INTERNAL = "internal"
+    """Our fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field of a request.
+
+    Args:
+        pointer: RFC 6901 pointer into the body, such as `/amount`.
+        code: Stable, snake_case: the broken rule.
+        detail: A sentence for people.
+    """
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class GuilderError(Exception):
+    """A rule that was broken. Subclasses fix `code`, `kind` and `title`; their docstring is the rule.
+
+    Args:
+        detail: A sentence for people: what to do about it. No secret, no other party's balance.
+        fields: The fields at fault, if it is about fields.
+        retry_after_s: Whole seconds after which the same request may succeed.
+    """
+
+    code: ClassVar[str] = "internal"
+    kind: ClassVar[Kind] = Kind.INTERNAL
+    title: ClassVar[str] = "Internal error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        fields: tuple[FieldError, ...] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.fields = fields
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(GuilderError):
+    """Every field has the declared type, range and form."""
+
+    code = "invalid"
+    kind = Kind.INVALID
+    title = "The request is not valid"
+
+
+class NotFound(GuilderError):
+    """The object exists and is the caller's to see."""
+
+    code = "not_found"
+    kind = Kind.NOT_FOUND
+    title = "Not found"
+
+
+class Unavailable(GuilderError):
+    """Everything that the answer depends on can be reached. The outcome of a write is unknown:
+    the same request under the same idempotency key finds it out."""
+
+    code = "unavailable"
+    kind = Kind.UNAVAILABLE
+    title = "Temporarily unavailable"
+    retryable = True
+
+
+class InvariantViolation(Exception):
+    """A promise of our own code was broken. Never shown to a caller, never caught to go on."""
+
+
+def check(condition: object, message: str) -> None:
+    """Raise `InvariantViolation` unless `condition` holds. Unlike `assert` it survives `python -O`."""
+    if not condition:
+        raise InvariantViolation(message)

@@ -1,0 +1,49 @@
+"""What storage refuses, the same for every engine."""
+
+from guilder.kernel.errors import GuilderError, Kind, Unavailable
+
+
+class DuplicateDocument(GuilderError):
+    """No two documents of a collection share an id or the fields of a unique index.
+
+    Args:
+        index: Name of the index that has it already: `id`, or the joined field names.
+    """
+
+    code = "duplicate"
+    kind = Kind.CONFLICT
+    title = "It exists already"
+
+    def __init__(self, index: str) -> None:
+        super().__init__()
+        self.index = index
+
+
+class VersionConflict(GuilderError):
+    """A document is replaced only by someone who has seen its latest version."""
+
+    code = "version_conflict"
+    kind = Kind.CONFLICT
+    title = "It was changed in the meantime"
+
+
+class StorageUnavailable(Unavailable):
+    """The database answers. If COMMIT had been sent, the outcome is unknown: look the ids up."""
+
+    title = "The database cannot be reached"
+
+
+class UnsafeDatabase(GuilderError):
+    """The database keeps what it acknowledges: Guilder refuses to run on settings that may lose a commit."""
+
+    code = "unsafe_database"
+    kind = Kind.UNAVAILABLE
+    title = "The database is not set up to keep money"
+
+
+class DatabaseInUse(GuilderError):
+    """One data directory serves one Guilder at a time."""
+
+    code = "database_in_use"
+    kind = Kind.UNAVAILABLE
+    title = "Another Guilder uses this data directory"
