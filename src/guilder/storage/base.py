@@ -147,29 +147,17 @@ class LedgerBatch(Protocol):
     async def load_holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
         """Return those of the holds that exist, settled ones too."""
 
-    async def append(
-        self,
-        transfers: Sequence[Transfer],
-        accounts: Sequence[Account],
-        holds: Sequence[Hold],
-        head: Head,
+    async def append(self, transfers: Iterable[Transfer]) -> None:
+        """Write new lines of the journal. They may be made while they are written."""
+
+    async def advance(
+        self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head
     ) -> None:
-        """Write the batch: new transfers, changed accounts and holds, and the new head."""
+        """Write what the new lines changed: balances, holds, and the head."""
 
 
-class LedgerStorage(Protocol):
-    """One book."""
-
-    def batch(self) -> AbstractAsyncContextManager[LedgerBatch]:
-        """Take the head; commit on leaving, roll back on an exception.
-
-        Raises:
-            StorageUnavailable: The connection was lost. Raised from leaving
-                the block, the outcome is unknown.
-        """
-
-    async def open_accounts(self, accounts: Sequence[Account]) -> None:
-        """Add those of the accounts that do not exist; leave the others as they are."""
+class LedgerReads(Protocol):
+    """What can be asked of a book."""
 
     async def head(self) -> Head:
         """Return where the book ends."""
@@ -198,6 +186,24 @@ class LedgerStorage(Protocol):
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
+
+
+class LedgerStorage(LedgerReads, Protocol):
+    """One book."""
+
+    def batch(self) -> AbstractAsyncContextManager[LedgerBatch]:
+        """Take the head; commit on leaving, roll back on an exception.
+
+        Raises:
+            StorageUnavailable: The connection was lost. Raised from leaving
+                the block, the outcome is unknown.
+        """
+
+    async def open_accounts(self, accounts: Sequence[Account]) -> None:
+        """Add those of the accounts that do not exist; leave the others as they are."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[LedgerReads]:
+        """Read the book as it is at one moment, for as long as the block lasts."""
 
 
 class Storage(Protocol):

@@ -1,0 +1,233 @@
+"""The audit: from the journal alone, recompute the chain, every balance, every hold and every total.
+
+It shares no code with `decide` except the encoding of the chain, so that a mistake there is seen here.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from guilder.ledger.chain import chain_hash
+from guilder.storage.base import LedgerReads, LedgerStorage
+from guilder.storage.records import GENESIS, Account, Leg, Transfer, TransferKind
+
+PAGE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place where the books are not what the journal says.
+
+    Args:
+        position: Of the transfer at fault, or of the head where it is about a stored balance.
+        what: A sentence for the operator.
+    """
+
+    position: int
+    what: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What was verified. `difference` is None if everything is as it should be.
+
+    Args:
+        position: Last position that was read.
+        totals: By asset, the minor units that stand on accounts above zero. What
+            stands below zero is as much, or there is a difference.
+    """
+
+    position: int = 0
+    hash: bytes = GENESIS.hash
+    accounts: int = 0
+    transfers: int = 0
+    holds_open: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+    difference: Difference | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the books are right."""
+        return self.difference is None
+
+
+@dataclass(slots=True)
+class _Balance:
+    asset: str
+    sequence: int = 0
+    posted: int = 0
+    pending_in: int = 0
+    pending_out: int = 0
+
+    def leg(self) -> Leg:
+        return Leg(self.sequence, self.posted, self.pending_in, self.pending_out)
+
+
+@dataclass(slots=True)
+class _Books:
+    """The books as the journal tells them."""
+
+    balances: dict[UUID, _Balance] = field(default_factory=dict)
+    open_holds: dict[UUID, int] = field(default_factory=dict)
+    report: Report = field(default_factory=Report)
+
+
+async def verify(book: LedgerStorage) -> Report:
+    """Verify a book as it is at one moment, also while it grows.
+
+    Returns:
+        The report, with the first difference if there is one.
+
+    Raises:
+        StorageUnavailable: The database is away.
+    """
+    books = _Books()
+    async with book.snapshot() as moment:
+        books.report.difference = (
+            await _read_journal(moment, books)
+            or await _compare_head(moment, books.report)
+            or await _compare_accounts(moment, books)
+            or await _compare_holds(moment, books)
+            or _compare_totals(books)
+        )
+    books.report.holds_open = sum(1 for rest in books.open_holds.values() if rest)
+    return books.report
+
+
+async def _read_journal(moment: LedgerReads, books: _Books) -> Difference | None:
+    while page := await moment.transfers_after(books.report.position, PAGE):
+        for transfer in page:
+            difference = _follow(books, transfer)
+            if difference is not None:
+                return difference
+    return None
+
+
+def _follow(books: _Books, transfer: Transfer) -> Difference | None:
+    report = books.report
+    expected = report.position + 1
+    if transfer.position != expected:
+        return Difference(expected, f"the next transfer has position {transfer.position}")
+    if chain_hash(report.hash, transfer) != transfer.hash:
+        return Difference(expected, "the hash does not follow from the transfer and the one before")
+    what = _apply(books, transfer)
+    if what is not None:
+        return Difference(expected, what)
+    report.position, report.hash = expected, transfer.hash
+    report.transfers += 1
+    return None
+
+
+def _apply(books: _Books, transfer: Transfer) -> str | None:
+    """Move the balances; return what is wrong, if anything."""
+    debit = books.balances.setdefault(transfer.debit_account_id, _Balance(transfer.asset))
+    credit = books.balances.setdefault(transfer.credit_account_id, _Balance(transfer.asset))
+    if (debit.asset, credit.asset) != (transfer.asset, transfer.asset):
+        return "an account of the transfer is kept in another asset"
+    what = _apply_amounts(books, transfer, debit, credit)
+    if what is not None:
+        return what
+    debit.sequence += 1
+    credit.sequence += 1
+    if debit.leg() != transfer.debit:
+        return f"the debit account should be at {debit.leg()}, the journal has {transfer.debit}"
+    if credit.leg() != transfer.credit:
+        return f"the credit account should be at {credit.leg()}, the journal has {transfer.credit}"
+    if min(debit.pending_in, debit.pending_out, credit.pending_in, credit.pending_out) < 0:
+        return "more is captured or released than was held"
+    return None
+
+
+def _apply_amounts(
+    books: _Books, transfer: Transfer, debit: _Balance, credit: _Balance
+) -> str | None:
+    amount = transfer.amount_minor
+    match transfer.kind:
+        case TransferKind.POST:
+            moved, reserved = amount, 0
+        case TransferKind.HOLD:
+            moved, reserved = 0, amount
+            books.open_holds[transfer.id] = amount
+        case _:
+            rest = books.open_holds.get(transfer.hold_id or transfer.id, 0)
+            if not 0 < amount <= rest:
+                return f"{amount} is captured or released where {rest} is held"
+            moved = 0 if transfer.kind is TransferKind.RELEASE else amount
+            keeps = transfer.kind is TransferKind.PARTIAL_CAPTURE
+            reserved = -amount if keeps else -rest
+            books.open_holds[transfer.hold_id or transfer.id] = rest + reserved
+    debit.posted -= moved
+    credit.posted += moved
+    debit.pending_out += reserved
+    credit.pending_in += reserved
+    return None
+
+
+async def _compare_head(moment: LedgerReads, report: Report) -> Difference | None:
+    head = await moment.head()
+    if head.position != report.position:
+        return Difference(
+            min(head.position, report.position) + 1,
+            f"the journal ends at {report.position}, the head is at {head.position}",
+        )
+    if head.hash != report.hash:
+        return Difference(report.position, "the head has another hash than the last transfer")
+    return None
+
+
+async def _compare_accounts(moment: LedgerReads, books: _Books) -> Difference | None:
+    last: UUID | None = None
+    unseen = set(books.balances)
+    while page := await moment.accounts_after(last, PAGE):
+        last = page[-1].id
+        for account in page:
+            unseen.discard(account.id)
+            what = _account_difference(account, books.balances.get(account.id))
+            if what is not None:
+                return Difference(books.report.position, what)
+        books.report.accounts += len(page)
+    if unseen:
+        return Difference(books.report.position, f"account {min(unseen)} is gone")
+    return None
+
+
+def _account_difference(account: Account, told: _Balance | None) -> str | None:
+    told = told or _Balance(account.asset)
+    stored = Leg(account.sequence, account.posted, account.pending_in, account.pending_out)
+    if stored != told.leg():
+        return f"account {account.id} is stored at {stored}, the journal has {told.leg()}"
+    if account.asset != told.asset:
+        return f"account {account.id} is kept in {account.asset}, the journal has {told.asset}"
+    if account.no_overdraft and account.available < 0:
+        return f"account {account.id} is overdrawn by {-account.available}"
+    return None
+
+
+async def _compare_holds(moment: LedgerReads, books: _Books) -> Difference | None:
+    last: UUID | None = None
+    stored: dict[UUID, int] = {}
+    while page := await moment.holds_after(last, PAGE):
+        last = page[-1].id
+        stored |= {hold.id: hold.remaining_minor for hold in page}
+    for hold_id in sorted(stored.keys() | books.open_holds.keys()):
+        kept, told = stored.get(hold_id), books.open_holds.get(hold_id)
+        if kept != told:
+            return Difference(
+                books.report.position, f"hold {hold_id} keeps {kept}, the journal has {told}"
+            )
+    return None
+
+
+def _compare_totals(books: _Books) -> Difference | None:
+    totals: defaultdict[str, int] = defaultdict(int)
+    positive: defaultdict[str, int] = defaultdict(int)
+    for balance in books.balances.values():
+        totals[balance.asset] += balance.posted
+        positive[balance.asset] += max(balance.posted, 0)
+    books.report.totals = dict(sorted(positive.items()))
+    for asset, total in totals.items():
+        if total != 0:
+            return Difference(
+                books.report.position, f"the balances in {asset} add up to {total}, not to 0"
+            )
+    return None
