@@ -1,1 +1,1 @@
-"""Values that every other package is built from: money, ids, time, pages, errors. Imports nothing of ours."""
+"""What every package is built from: money, ids, time, pages, errors. Imports nothing of ours."""

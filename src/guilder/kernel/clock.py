@@ -18,3 +18,12 @@ def utc_now() -> datetime:
 def to_milliseconds(time: datetime) -> datetime:
     """Cut a time to whole milliseconds."""
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def rfc3339(time: datetime) -> str:
+    """Write an aware UTC time as it goes over the wire: to the millisecond, with `Z`.
+
+    >>> rfc3339(datetime(2026, 1, 31, 12, tzinfo=UTC))
+    '2026-01-31T12:00:00.000Z'
+    """
+    return f"{time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

@@ -2,6 +2,7 @@
 
     Exception
     ├── GuilderError              expected: the caller can act on it
+    │   ├── Malformed             cannot be read at all
     │   ├── InvalidRequest        the request itself is wrong, field by field
     │   ├── NotFound              missing, or another's: the answer is the same
     │   ├── Unavailable           a dependency is away; the same request may be sent again
@@ -67,7 +68,7 @@ class FieldError:
 
 
 class GuilderError(Exception):
-    """A rule that was broken. Subclasses fix `code`, `kind` and `title`; their docstring is the rule.
+    """A broken rule. Subclasses fix `code`, `kind` and `title`; their docstring is the rule.
 
     Args:
         detail: A sentence for people: what to do about it. No secret, no other party's balance.
@@ -93,6 +94,16 @@ class GuilderError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Malformed(GuilderError):
+    """The request can be read, and everybody reads it the same way: valid UTF-8, valid JSON,
+    no name twice in one object, no NUL characters, cursors as they were given out.
+    """
+
+    code = "malformed"
+    kind = Kind.MALFORMED
+    title = "The request cannot be read"
+
+
 class InvalidRequest(GuilderError):
     """Every field has the declared type, range and form."""
 
@@ -111,7 +122,8 @@ class NotFound(GuilderError):
 
 class Unavailable(GuilderError):
     """Everything that the answer depends on can be reached. The outcome of a write is unknown:
-    the same request under the same idempotency key finds it out."""
+    the same request under the same idempotency key finds it out.
+    """
 
     code = "unavailable"
     kind = Kind.UNAVAILABLE
@@ -124,6 +136,6 @@ class InvariantViolation(Exception):
 
 
 def check(condition: object, message: str) -> None:
-    """Raise `InvariantViolation` unless `condition` holds. Unlike `assert` it survives `python -O`."""
+    """Raise `InvariantViolation` unless `condition` holds. Unlike `assert`, it survives `-O`."""
     if not condition:
         raise InvariantViolation(message)

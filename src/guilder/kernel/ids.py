@@ -1,7 +1,7 @@
 """Ids: on the wire a TypeID (`wallet_01h455vb4pex5vsknk084sn02q`), inside the books a UUID.
 
 Source:
-    TypeID specification 0.3: a prefix, `_`, and 26 characters of Crockford base32 that hold 128 bits.
+    TypeID specification 0.3: prefix, `_`, and 26 characters of Crockford base32 for 128 bits.
     RFC 9562: UUIDv7 (time-ordered) for new ids, UUIDv8 for ids derived from other data.
 """
 

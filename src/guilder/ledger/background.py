@@ -1,5 +1,7 @@
-"""A step that runs over and over beside the requests: followers, janitors, senders. Every change of theirs
-is in the database, so that one may be stopped at any await and started again."""
+"""A step that runs over and over beside the requests: followers, janitors, senders. Every change of
+theirs
+is in the database, so that one may be stopped at any await and started again.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

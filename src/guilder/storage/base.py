@@ -168,6 +168,9 @@ class LedgerReads(Protocol):
     async def accounts_after(self, account_id: UUID | None, limit: int) -> list[Account]:
         """Return accounts in the order of their ids."""
 
+    async def accounts_of(self, owner: str) -> list[Account]:
+        """Return an owner's accounts, from one consistent read."""
+
     async def transfers(self, transfer_ids: Sequence[UUID]) -> dict[UUID, Transfer]:
         """Return those of the transfers that the journal has."""
 

@@ -47,3 +47,11 @@ class DatabaseInUse(GuilderError):
     code = "database_in_use"
     kind = Kind.UNAVAILABLE
     title = "Another Guilder uses this data directory"
+
+
+class DatabaseNotStarted(GuilderError):
+    """The bundled database starts. The detail says what is in its way and what to do about it."""
+
+    code = "database_not_started"
+    kind = Kind.UNAVAILABLE
+    title = "The bundled database could not be started"

@@ -95,6 +95,7 @@ class _Statements:
             f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} "
             "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
         )
+        self.accounts_of = f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} WHERE owner = $1"
         self.open_account = (
             f"WITH opened AS (INSERT INTO {schema}.accounts (id, asset, code, owner, created_at) "
             "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING) "
@@ -163,6 +164,10 @@ class PostgresReads:
         """Return accounts in the order of their ids."""
         rows = await self._fetch(self._sql.accounts_after, account_id, limit)
         return [_account(row) for row in rows]
+
+    async def accounts_of(self, owner: str) -> list[Account]:
+        """Return an owner's accounts, from one consistent read."""
+        return [_account(row) for row in await self._fetch(self._sql.accounts_of, owner)]
 
     async def transfers(self, transfer_ids: Sequence[UUID]) -> dict[UUID, Transfer]:
         """Return those of the transfers that the journal has."""

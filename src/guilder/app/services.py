@@ -1,0 +1,177 @@
+"""Opens the database, starts every service in order, and stops them the other way round."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.routing import Mount
+
+from guilder.app.features import MODELS
+from guilder.gateways.base import Gateways, SubjectKind
+from guilder.gateways.intake import WebhookIntake
+from guilder.gateways.simulator.adapter import SimulatorGateway
+from guilder.gateways.simulator.application import SimulatorApplication
+from guilder.gateways.simulator.config import SimulatorConfig
+from guilder.identity.config import IdentityConfig, SigningKey
+from guilder.identity.service import IdentityService
+from guilder.kernel.clock import utc_now
+from guilder.kernel.errors import Unavailable
+from guilder.ledger.journal import Journal
+from guilder.payments.service import PaymentService
+from guilder.settings import Secrets, Settings, load_secrets
+from guilder.storage import open_storage
+from guilder.storage.base import Storage
+from guilder.wallets.service import WalletService
+from guilder.web.books import JournalCollector
+from guilder.web.health import Check
+
+SIMULATOR_PATH = "/simulator"
+_log = structlog.get_logger("guilder.app")
+
+
+@asynccontextmanager
+async def run_services(
+    app: FastAPI, settings: Settings, registry: CollectorRegistry
+) -> AsyncIterator[None]:
+    """Run everything that stands behind the routes, from the database up.
+
+    Invariants:
+        Nothing answers before the schema is current and the journal takes requests.
+        Stopping goes the other way: first who asks for transfers, then the journal, which commits
+        what waits, then the database.
+    """
+    secrets = load_secrets(settings)
+    async with AsyncExitStack() as stack:
+        storage = await opened_storage(settings)
+        stack.push_async_callback(storage.close)
+        for change in await storage.migrate(MODELS):
+            _log.info("schema changed", change=change)
+        journal = Journal(storage.ledger())
+        await journal.start()
+        stack.push_async_callback(journal.stop)
+        registry.register(JournalCollector(journal))
+        app.state.storage, app.state.journal, app.state.clock = storage, journal, utc_now
+        await _start_people(app, stack, settings, secrets)
+        await _start_gateways(app, stack, settings, secrets)
+        yield
+
+
+async def opened_storage(settings: Settings) -> Storage:
+    """Open the database that the settings name."""
+    url, owner_url = settings.database_url, settings.database_owner_url
+    return await open_storage(
+        url.get_secret_value() if url else None,
+        data_directory=settings.data_directory,
+        owner_url=owner_url.get_secret_value() if owner_url else None,
+    )
+
+
+async def _start_people(
+    app: FastAPI, stack: AsyncExitStack, settings: Settings, secrets: Secrets
+) -> None:
+    """Start users and their wallets, which know each other: a new user has a wallet at once."""
+    state = app.state
+
+    async def open_wallet(transaction: object, user: object) -> None:
+        await state.wallets.open_for(transaction, user)
+
+    state.identity = IdentityService(
+        storage=state.storage,
+        clock=state.clock,
+        config=identity_config(settings, secrets),
+        on_registered=(open_wallet,),
+    )
+    state.wallets = WalletService(
+        storage=state.storage,
+        journal=state.journal,
+        identity=state.identity,
+        clock=state.clock,
+        default_currency=settings.default_currency,
+    )
+    await state.identity.start()
+    stack.push_async_callback(state.identity.stop)
+
+
+def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
+    """Return what identity must be told."""
+    keys = [secrets.signing_key]
+    if settings.signing_key_previous:
+        keys.append(settings.signing_key_previous)
+    return IdentityConfig(
+        signing_keys=tuple(
+            SigningKey(key.get_secret_value().encode(), settings.signing_algorithm) for key in keys
+        ),
+        pepper=secrets.pepper.get_secret_value().encode(),
+        access_ttl_s=settings.access_ttl_s,
+        refresh_ttl_s=settings.refresh_ttl_s,
+        bcrypt_cost=settings.bcrypt_cost,
+    )
+
+
+async def _start_gateways(
+    app: FastAPI, stack: AsyncExitStack, settings: Settings, secrets: Secrets
+) -> None:
+    """Start the gateways, and what brings money in and out through them."""
+    state = app.state
+    gateways = Gateways(*await _simulator(app, stack, settings, secrets))
+    state.payments = PaymentService(state.storage, state.journal, gateways, clock=state.clock)
+    handlers = {SubjectKind.PAYMENT: state.payments.checker.check_reference}
+    state.intake = WebhookIntake(state.storage, gateways, handlers, clock=state.clock)
+    for service in (state.payments, state.intake):
+        service.start()
+        stack.push_async_callback(service.stop)
+
+
+async def _simulator(
+    app: FastAPI, stack: AsyncExitStack, settings: Settings, secrets: Secrets
+) -> list[SimulatorGateway]:
+    """Start the simulated company and its adapter, where they are wanted."""
+    if not settings.simulator_enabled:
+        return []
+    config = simulator_config(settings, secrets)
+    company = SimulatorApplication(app.state.storage, config, clock=app.state.clock)
+    app.router.routes.append(Mount(SIMULATOR_PATH, company))
+    company.start()
+    stack.push_async_callback(company.stop)
+    adapter = SimulatorGateway(config)
+    stack.push_async_callback(adapter.aclose)
+    return [adapter]
+
+
+def simulator_config(settings: Settings, secrets: Secrets) -> SimulatorConfig:
+    """Return what both sides of the simulator must know. They speak over loopback."""
+    host = settings.host if settings.is_loopback else "127.0.0.1"
+    here = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    secret = secrets.simulator_webhook_secret.get_secret_value()
+    return SimulatorConfig(
+        api_url=here + SIMULATOR_PATH,
+        public_url=settings.base_url + SIMULATOR_PATH,
+        webhook_url=f"{here}/v1/gateways/simulator/webhook",
+        # Made from the one secret, so that there is nothing more to configure.
+        api_secret=hmac.new(secret.encode(), b"guilder:simulator-api", hashlib.sha256).hexdigest(),
+        webhook_secrets=(secret,),
+    )
+
+
+def readiness(app: FastAPI) -> Mapping[str, Check]:
+    """Return what must be well for this process to serve."""
+
+    async def database() -> str:
+        await app.state.storage.ping()
+        return "answers"
+
+    async def migrations() -> str:
+        # Nothing is served before they were made; see `run_services`.
+        return "current"
+
+    async def journal() -> str:
+        writer: Journal = app.state.journal
+        if not writer.is_running:
+            raise Unavailable
+        return f"runs, {writer.waiting} waiting"
+
+    return {"database": database, "migrations": migrations, "journal": journal}

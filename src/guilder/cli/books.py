@@ -1,0 +1,68 @@
+"""`guilder verify` and `guilder migrate`: what the command does on a database without serving."""
+
+from typing import Any
+
+from guilder.app.features import MODELS
+from guilder.app.services import opened_storage
+from guilder.ledger.verify import Report
+from guilder.ledger.verify import verify as verify_book
+from guilder.settings import Settings
+
+
+async def verify(settings: Settings) -> Report:
+    """Verify the book of the database that the settings name.
+
+    Raises:
+        DatabaseInUse: The bundled database is run by a Guilder now.
+        StorageUnavailable: The database is away.
+    """
+    storage = await opened_storage(settings)
+    try:
+        return await verify_book(storage.ledger())
+    finally:
+        await storage.close()
+
+
+async def migrate(settings: Settings) -> list[str]:
+    """Bring that database up to date and return what was done.
+
+    Raises:
+        DatabaseInUse: The bundled database is run by a Guilder now.
+        StorageUnavailable: The database is away.
+    """
+    storage = await opened_storage(settings)
+    try:
+        return await storage.migrate(MODELS)
+    finally:
+        await storage.close()
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return the report as plain data."""
+    difference = report.difference
+    return {
+        "ok": report.ok,
+        "position": report.position,
+        "hash": report.hash.hex(),
+        "accounts": report.accounts,
+        "transfers": report.transfers,
+        "holds_open": report.holds_open,
+        "totals": report.totals,
+        "difference": difference and {"position": difference.position, "what": difference.what},
+    }
+
+
+def as_text(report: Report) -> str:
+    """Return the report as sentences."""
+    counted = (
+        f"Read {report.transfers} transfers up to position {report.position}, "
+        f"{report.accounts} accounts, {report.holds_open} open holds."
+    )
+    if report.difference is not None:
+        place = f"The first difference is at position {report.difference.position}"
+        return f"{counted}\nThe books are NOT right. {place}: {report.difference.what}."
+    totals = ", ".join(f"{minor} {asset}" for asset, minor in report.totals.items()) or "nothing"
+    return (
+        f"{counted}\nOn accounts above zero, in minor units: {totals}; below zero as much.\n"
+        f"The chain ends with {report.hash.hex()}.\nThe books are right."
+    )

@@ -1,0 +1,163 @@
+"""The commands. Each reads its options, makes one call into the code below, prints what came."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from guilder.app import create_app
+from guilder.app import serve as serve_app
+from guilder.cli import books, findings
+from guilder.cli.demo import run as demo_run
+from guilder.cli.failures import EXPECTED, ExitCode, PortTaken, explain
+from guilder.cli.reference import errors_page, settings_page
+from guilder.doctor import doctor as diagnose
+from guilder.settings import load_settings
+
+app = typer.Typer(
+    name="guilder",
+    help="Guilder: a digital wallet and payments backend on strict double-entry books.",
+    epilog="Exit codes: 0 done and right, 1 done and not right, 2 wrong options or settings, "
+    "3 something needed is not there.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+reference = typer.Typer(help="Print the generated pages of the documentation.")
+app.add_typer(reference, name="reference", hidden=True)
+
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="postgresql://... of your own server; without it the bundled PostgreSQL is used. "
+        "Others on this machine can see options: with a password, set GUILDER_DATABASE_URL."
+    ),
+]
+DataDirectory = Annotated[
+    Path | None, typer.Option(help="Where the bundled PostgreSQL and made-up secrets are kept.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and end the process with its exit code.
+
+    Args:
+        arguments: The words after `guilder`; those of this process by default.
+    """
+    try:
+        app(arguments)
+    except EXPECTED as error:
+        sys.exit(explain(error, Console(stderr=True, highlight=False)))
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
+    if wanted:
+        typer.echo(f"guilder {version('guilder')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _guilder(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
+
+
+@app.command()
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    database_url: DatabaseUrl = None,
+    data_directory: DataDirectory = None,
+) -> None:
+    """Start Guilder."""
+    settings = load_settings(
+        host=host, port=port, database_url=database_url, data_directory=data_directory
+    )
+    try:
+        serve_app(settings)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Without a file it is about the address: the only one that is listened on is ours.
+        raise PortTaken(host=settings.host, port=settings.port, reason=error.strerror) from error
+
+
+@app.command()
+def demo(
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(help="A running Guilder with the simulator on; without it one is started."),
+    ] = None,
+) -> None:
+    """Play a story with two people over real HTTP and check every number."""
+    if not demo_run.run(Console(highlight=False), url=url):
+        raise typer.Exit(ExitCode.WRONG)
+
+
+@app.command()
+def verify(
+    *,
+    database_url: DatabaseUrl = None,
+    data_directory: DataDirectory = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the hash chain, and from the journal alone every balance, hold and total."""
+    settings = load_settings(database_url=database_url, data_directory=data_directory)
+    report = asyncio.run(books.verify(settings))
+    typer.echo(json.dumps(books.as_json(report)) if as_json else books.as_text(report))
+    if not report.ok:
+        raise typer.Exit(ExitCode.WRONG)
+
+
+@app.command()
+def migrate(*, database_url: DatabaseUrl = None, data_directory: DataDirectory = None) -> None:
+    """Bring the database up to date. Harmless when it is, and when two do it at once."""
+    settings = load_settings(database_url=database_url, data_directory=data_directory)
+    for line in asyncio.run(books.migrate(settings)) or ["The database is up to date."]:
+        typer.echo(line)
+
+
+@app.command()
+def openapi() -> None:
+    """Print the description of the HTTP API."""
+    typer.echo(json.dumps(create_app(load_settings()).openapi(), indent=2))
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Look for unsafe settings and say what cures them."""
+    found = diagnose(load_settings())
+    if as_json:
+        typer.echo(json.dumps([finding.as_dict() for finding in found]))
+    else:
+        findings.show(found, Console(highlight=False))
+    if any(finding.is_error for finding in found):
+        raise typer.Exit(ExitCode.WRONG)
+
+
+@reference.command("errors")
+def reference_errors() -> None:
+    """Print docs/reference/errors.md."""
+    typer.echo(errors_page(), nl=False)
+
+
+@reference.command("settings")
+def reference_settings() -> None:
+    """Print docs/reference/settings.md."""
+    typer.echo(settings_page(), nl=False)

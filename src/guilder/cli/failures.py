@@ -1,0 +1,79 @@
+"""How the command ends: exit codes, and expected failures said without a traceback."""
+
+from enum import IntEnum
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from guilder.cli.demo.failure import StoryStopped
+from guilder.kernel.errors import GuilderError, Kind
+from guilder.storage.errors import DatabaseInUse, StorageUnavailable, UnsafeDatabase
+
+_CURES: dict[type[Exception], str] = {
+    DatabaseInUse: "Stop the other Guilder, or choose another directory: --data-directory PATH.",
+    StorageUnavailable: "Check that the database runs and that --database-url is right.",
+    UnsafeDatabase: "Change that setting in the database; Guilder cannot keep money without it.",
+}
+
+
+class ExitCode(IntEnum):
+    """What the command's exit says. Stable: scripts may rely on it."""
+
+    DONE = 0
+    """It did what was asked, and what it checked is right."""
+    WRONG = 1
+    """It did what was asked, and what it checked is not right."""
+    USAGE = 2
+    """The command line or the settings are not valid."""
+    UNAVAILABLE = 3
+    """Something it needs is not there: a database, a port, a server."""
+
+
+class PortTaken(Exception):
+    """Somebody else listens where Guilder should.
+
+    Args:
+        host: Address that was asked for.
+        port: Port that was asked for.
+        reason: What the operating system says.
+    """
+
+    def __init__(self, *, host: str, port: int, reason: str | None) -> None:
+        why = (reason or "the system refuses it").lower()
+        super().__init__(f"Port {port} on {host} cannot be used: {why}.")
+        self.cure = f"Stop what listens there, or choose another: --port {port % 65_535 + 1}."
+
+
+EXPECTED = (GuilderError, PortTaken, StoryStopped, ValidationError, PermissionError)
+"""What `explain` knows about. Anything else is our fault and keeps its traceback."""
+
+
+def explain(error: Exception, console: Console) -> ExitCode:
+    """Print an expected failure with its cure and return the exit code that goes with it."""
+    if isinstance(error, ValidationError):
+        console.print("[bold red]The settings are not valid.[/]")
+        for fault in error.errors(include_url=False, include_input=False, include_context=False):
+            name = "_".join(str(part) for part in fault["loc"]) or "settings"
+            console.print(f"  GUILDER_{escape(name.upper())}: {escape(fault['msg'])}")
+        return ExitCode.USAGE
+    detail = error.detail if isinstance(error, GuilderError) else str(error)
+    console.print(f"[bold red]{escape(detail)}[/]", soft_wrap=True)
+    if cure := _cure(error):
+        console.print(escape(cure), soft_wrap=True)
+    return _code(error)
+
+
+def _code(error: Exception) -> ExitCode:
+    if isinstance(error, StoryStopped):
+        return ExitCode.WRONG
+    if isinstance(error, GuilderError) and error.kind is not Kind.UNAVAILABLE:
+        # A url that no engine serves, a secret that is missing.
+        return ExitCode.USAGE
+    return ExitCode.UNAVAILABLE
+
+
+def _cure(error: Exception) -> str:
+    if isinstance(error, PortTaken):
+        return error.cure
+    return next((cure for kind, cure in _CURES.items() if isinstance(error, kind)), "")

@@ -1,0 +1,132 @@
+"""What identity must be told: keys, names and lifetimes, as plain values."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from guilder.kernel.errors import InvariantViolation, check
+
+Algorithm = Literal["Ed25519", "HS256"]
+
+_SECRET_MIN_BYTES = 32
+_KEY_BYTES = 32
+_PEM = b"-----BEGIN"
+_BCRYPT_COSTS = range(4, 32)
+_PASSWORD_SHORTEST = 8
+"""NIST SP 800-63B-4 with a second factor; 15 without, by setting."""
+
+
+def derived_key(secret: bytes, purpose: str) -> bytes:
+    """Return the 32-byte key that belongs to one purpose: no two uses of a secret share a key."""
+    return hmac.digest(secret, b"guilder:" + purpose.encode(), hashlib.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A secret that access tokens are signed with, under one algorithm for ever.
+
+    Args:
+        secret: At least 32 bytes, from which the key is derived; or an Ed25519 private key in PEM.
+        algorithm: Fixed here, never read from a token.
+
+    Raises:
+        InvariantViolation: The secret is too short, or the PEM holds no Ed25519 key.
+    """
+
+    secret: bytes = field(repr=False)
+    algorithm: Algorithm = "Ed25519"
+
+    def __post_init__(self) -> None:
+        """Refuse what could not keep tokens safe."""
+        check(len(self.secret) >= _SECRET_MIN_BYTES, "a signing secret has at least 32 bytes")
+        is_pem = self.secret.startswith(_PEM)
+        check(not is_pem or self.algorithm == "Ed25519", "a PEM key signs with Ed25519")
+        check(len(self.key) == _KEY_BYTES, "a key has 32 bytes")
+
+    @property
+    def kid(self) -> str:
+        """Name of the key: public, and says nothing about the secret."""
+        return derived_key(self.secret, f"kid:{self.algorithm}")[:8].hex()
+
+    @property
+    def key(self) -> bytes:
+        """The 32 bytes that sign: an Ed25519 seed or an HMAC key."""
+        if self.secret.startswith(_PEM):
+            return _pem_seed(self.secret)
+        return derived_key(self.secret, f"access-token:{self.algorithm}")
+
+
+def _pem_seed(pem: bytes) -> bytes:
+    private = load_pem_private_key(pem, password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise InvariantViolation("the signing key in PEM is no Ed25519 private key")
+    return private.private_bytes_raw()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityConfig:
+    """Settings of identity.
+
+    Args:
+        signing_keys: The first signs; all of them verify, so that keys can be changed.
+        pepper: At least 32 bytes, kept outside the database. Losing it voids every password.
+        issuer: The `iss` of access tokens.
+        audience: Their `aud`.
+        access_ttl_s: Life of an access token.
+        refresh_ttl_s: Life of a session, however often it is refreshed.
+        refresh_grace_s: How long the answer to a refresh may be asked for again.
+        bcrypt_cost: 12 costs about a quarter of a second. Below 10 for tests only.
+        password_min_length: Characters.
+        password_workers: Threads that hash.
+        password_queue: Hashes under way or waiting before more are refused.
+        claims_cache_size: Verified access tokens remembered.
+        revocation_poll_s: How often other processes' sign-outs are looked for.
+        revocation_stale_s: Age of the last look after which nobody is let in.
+        registration_ttl_s: How long the answer to a registration is kept for retries.
+
+    Raises:
+        InvariantViolation: A value is out of range.
+    """
+
+    signing_keys: tuple[SigningKey, ...]
+    pepper: bytes = field(repr=False)
+    issuer: str = "guilder"
+    audience: str = "guilder-api"
+    access_ttl_s: int = 900
+    refresh_ttl_s: int = 30 * 24 * 3600
+    refresh_grace_s: int = 10
+    bcrypt_cost: int = 12
+    password_min_length: int = 8
+    password_workers: int = 2
+    password_queue: int = 64
+    claims_cache_size: int = 16_384
+    revocation_poll_s: float = 0.5
+    revocation_stale_s: float = 30.0
+    registration_ttl_s: int = 48 * 3600
+
+    def __post_init__(self) -> None:
+        """Refuse what could not keep users safe."""
+        check(self.signing_keys, "at least one signing key")
+        check(
+            len({key.kid for key in self.signing_keys}) == len(self.signing_keys), "one key twice"
+        )
+        check(len(self.pepper) >= _SECRET_MIN_BYTES, "a pepper has at least 32 bytes")
+        check(self.bcrypt_cost in _BCRYPT_COSTS, "bcrypt knows costs 4 to 31")
+        is_long_enough = self.password_min_length >= _PASSWORD_SHORTEST
+        check(is_long_enough, "passwords of fewer than 8 characters are guessed")
+        check(0 < self.access_ttl_s < self.refresh_ttl_s, "a session outlives its access tokens")
+
+    @property
+    def refresh_ttl(self) -> timedelta:
+        """Life of a session."""
+        return timedelta(seconds=self.refresh_ttl_s)
+
+    @property
+    def refresh_grace(self) -> timedelta:
+        """How long the answer to a refresh may be asked for again."""
+        return timedelta(seconds=self.refresh_grace_s)

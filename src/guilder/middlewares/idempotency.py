@@ -1,0 +1,86 @@
+"""The idempotency key of a request: how it is read, and what makes two requests the same request.
+
+Source:
+    IETF draft-ietf-httpapi-idempotency-key-header; `docs/decisions/` says why the key is the transfer's id.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+
+from guilder.kernel.errors import GuilderError, InvalidRequest, Kind
+from guilder.kernel.errors import FieldError
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = {"Idempotent-Replayed": "true"}
+"""Marks an answer that was given before."""
+
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+KEY_PARAMETER: Final = {
+    "name": HEADER,
+    "in": "header",
+    "required": True,
+    "description": "1 to 255 printable ASCII characters, made by the client and kept for every retry "
+    "of the same request, for ever.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "example": "5b1d6f0e-6b6c-4c3c-9a58-0d6a4b0c7f11",
+}
+"""The header in OpenAPI, where it is required."""
+
+
+class IdempotencyKeyRequired(GuilderError):
+    """A request that moves money names an `Idempotency-Key`, so that a retry cannot move it twice."""
+
+    code = "idempotency_key_required"
+    kind = Kind.MALFORMED
+    title = "An Idempotency-Key header is required"
+
+
+class RequestInProgress(GuilderError):
+    """A request is answered before the same one is sent again under its key."""
+
+    code = "request_in_progress"
+    kind = Kind.CONFLICT
+    title = "The first request under this key is still running"
+    retryable = True
+
+
+def idempotency_key(request: Request) -> str:
+    """Return the key under which a request may be sent again.
+
+    Returns:
+        1 to 255 printable ASCII characters, with no space at either end.
+
+    Raises:
+        IdempotencyKeyRequired: There is none.
+        InvalidRequest: It is longer, or of other characters, or sent twice.
+    """
+    keys = request.headers.getlist(HEADER)
+    if not keys:
+        raise IdempotencyKeyRequired
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise InvalidRequest(fields=(_KEY_ERROR,))
+    return keys[0]
+
+
+def request_fingerprint(method: str, path: str, body: object) -> bytes:
+    """Return 32 bytes that are equal for equal requests.
+
+    Args:
+        method: Such as `POST`.
+        path: Of the operation, without prefix: an alias is the same operation.
+        body: The decoded body. White space and the order of fields are gone by
+            then; every value counts.
+    """
+    raw = _encode(body)
+    return hashlib.sha256(f"{method} {path}\n".encode() + raw).digest()
+
+
+_KEY_ERROR = FieldError(
+    "/header/Idempotency-Key", "wrong_form", "Give 1 to 255 printable ASCII characters, once."
+)

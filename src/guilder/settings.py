@@ -1,0 +1,358 @@
+"""What an operator may choose. The only reader of the environment and the secrets directory."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from guilder.kernel.errors import GuilderError, Kind
+
+PREFIX = "GUILDER_"
+TEST_PREFIX = "GUILDER_TEST_"
+SECRET_BYTES_MIN = 32
+"""RFC 7518, 3.2: an HS256 key has at least the 256 bits of its hash."""
+_SECRETS_DIRECTORY = "GUILDER_SECRETS_DIRECTORY"
+_SECRETS_FILE = "development-secrets.json"
+
+Network = IPv4Network | IPv6Network
+
+
+class SecretMissing(GuilderError):
+    """In production every secret is given from outside; none is made up."""
+
+    code = "secret_missing"
+    kind = Kind.INTERNAL
+    title = "A secret is missing"
+
+
+def _read_rate(text: str) -> str:
+    """Refuse a rate that is not `requests/seconds`, both positive."""
+    Rate.parse(text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds; also the size of a burst."""
+
+    requests: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `600/60`: six hundred requests in sixty seconds."""
+        requests, slash, seconds = text.partition("/")
+        if not (slash and requests.isascii() and seconds.isascii()):
+            raise ValueError(_RATE_FORM)
+        if not (requests.isdigit() and seconds.isdigit() and int(requests) and int(seconds)):
+            raise ValueError(_RATE_FORM)
+        return cls(requests=int(requests), seconds=int(seconds))
+
+
+_RATE_FORM = "must look like 600/60: requests, a slash, seconds"
+RateText = Annotated[str, AfterValidator(_read_rate)]
+
+
+def _default_data_directory() -> Path:
+    """Return where data is kept when nobody says: the system's place for root, else the user's."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/guilder")
+    return Path.home() / ".local" / "share" / "guilder"
+
+
+def _in_development(validated: dict[str, Any]) -> bool:
+    """Return the default of switches that are on in development and off in production."""
+    return bool(validated.get("environment", "production") == "development")
+
+
+class Settings(BaseSettings):
+    """Every choice, with its default. `GUILDER_PORT=8080` sets `port`.
+
+    Invariants:
+        In production the simulator is off and all secrets are given.
+        Printing a `Settings` shows no secret.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "development",
+        description="`development` makes its own secrets and offers the simulator; "
+        "`production` refuses everything unsafe.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="Address under which people reach this server, without a slash at its end; "
+        "by default made from `host` and `port`. Required to be https in production.",
+    )
+
+    database_url: SecretStr | None = Field(
+        None,
+        description="`postgresql://...` of your own server; else the bundled PostgreSQL runs.",
+    )
+    database_owner_url: SecretStr | None = Field(
+        None,
+        description="The same database as the role that owns the tables, used for migrations only.",
+    )
+    data_directory: Path = Field(
+        default_factory=_default_data_directory,
+        description="Where the bundled PostgreSQL and development secrets are kept: "
+        "`/var/lib/guilder` for root, else `~/.local/share/guilder`.",
+    )
+
+    signing_key: SecretStr | None = Field(
+        None,
+        description="Secret from which the key that signs access tokens is derived, at least "
+        "32 characters. Required in production.",
+    )
+    signing_algorithm: Literal["HS256", "Ed25519"] = Field(
+        "HS256", description="How access tokens are signed."
+    )
+    signing_key_previous: SecretStr | None = Field(
+        None,
+        description="The signing key before this one: its tokens are still accepted. Keep it for "
+        "`access_ttl_s` after a change.",
+    )
+    pepper: SecretStr | None = Field(
+        None,
+        description="Secret mixed into every password hash, at least 32 characters. "
+        "Losing it makes every password useless. Required in production.",
+    )
+    access_ttl_s: int = Field(900, ge=30, le=86_400, description="Life of an access token.")
+    refresh_ttl_s: int = Field(
+        2_592_000, ge=60, le=31_536_000, description="Life of a session: 30 days by default."
+    )
+    bcrypt_cost: int = Field(12, ge=4, le=16, description="Work factor of password hashes.")
+
+    body_limit_bytes: int = Field(
+        65_536, ge=1_024, le=16_777_216, description="Largest request body that is read."
+    )
+    header_limit_bytes: int = Field(
+        16_384, ge=4_096, le=1_048_576, description="Most bytes of a request line and its headers."
+    )
+    request_timeout_s: int = Field(
+        20, ge=1, le=600, description="A client that takes longer to send its request is cut off."
+    )
+    connections_max: int = Field(
+        4_096, ge=16, description="Connections beyond this number are answered with 503."
+    )
+    shutdown_timeout_s: int = Field(
+        30, ge=1, le=600, description="How long requests in flight may take when stopping."
+    )
+
+    rate_limit_enabled: bool = Field(default=True, description="Count requests and answer 429.")
+    rate_limit_address: RateText = Field(
+        "6000/60", description="Requests per client address and process, as requests/seconds."
+    )
+    rate_limit_user: RateText = Field(
+        "3000/60", description="Requests per signed-in user and process."
+    )
+    rate_limit_sign_in: RateText = Field(
+        "60/60", description="Registrations and sign-ins per client address and process."
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Addresses or networks, separated by commas, whose `X-Forwarded-For` is "
+        "believed. Nobody's by default.",
+    )
+
+    simulator_enabled: bool = Field(
+        default_factory=_in_development,
+        description="Offer the simulated gateway. On in development; refused in production.",
+    )
+    simulator_webhook_secret: SecretStr | None = Field(
+        None, description="Signs the simulator's webhooks; made up in development."
+    )
+    default_currency: str = Field(
+        "USD", pattern=r"^[A-Z]{3}$", description="Currency of a wallet's main balance, ISO 4217."
+    )
+
+    docs_enabled: bool = Field(
+        default_factory=_in_development,
+        description="Serve `/docs` and `/openapi.json`. On in development.",
+    )
+    metrics_enabled: bool = Field(
+        default_factory=_in_development,
+        description="Serve `/metrics`. On in development; in production give `metrics_token` too.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Bearer token that `/metrics` asks for; without it everybody may read."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="`json` for machines, `console` for people."
+    )
+    access_log: bool = Field(default=True, description="Log one line per request.")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        """Read `10.0.0.0/8, 192.0.2.1`."""
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _strip_slash(cls, value: str | None) -> str | None:
+        """Take the slash off the end, so that paths can be appended."""
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _refuse_the_unsafe(self) -> Self:
+        """Refuse what must never be, before anything starts."""
+        _check_length("signing_key", self.signing_key)
+        _check_length("signing_key_previous", self.signing_key_previous)
+        _check_length("pepper", self.pepper)
+        _check_length("simulator_webhook_secret", self.simulator_webhook_secret)
+        if self.environment == "production":
+            if self.simulator_enabled:
+                message = (
+                    "simulator_enabled: the simulator moves pretended money; not in production"
+                )
+                raise ValueError(message)
+            if self.bcrypt_cost < _BCRYPT_COST_MIN:
+                message = f"bcrypt_cost: at least {_BCRYPT_COST_MIN} in production"
+                raise ValueError(message)
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The address under which this server is reached, without a slash at its end."""
+        if self.public_url:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Only programs on this machine can connect."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+_BCRYPT_COST_MIN = 10
+"""OWASP ASVS 5.0, appendix C."""
+
+
+def _check_length(name: str, secret: SecretStr | None) -> None:
+    """Refuse a secret that can be guessed because it is short."""
+    if secret is not None and len(secret.get_secret_value().encode()) < SECRET_BYTES_MIN:
+        message = (
+            f"{name}: at least {SECRET_BYTES_MIN} characters; `openssl rand -base64 48` makes one"
+        )
+        raise ValueError(message)
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - whatever the fields take
+    """Read settings from the environment and the secrets directory; `overrides` win.
+
+    The secrets directory is `GUILDER_SECRETS_DIRECTORY`, or `/run/secrets` if that exists; each
+    file in it is named like the variable, in small letters: `guilder_signing_key`.
+    """
+    named = os.environ.get(_SECRETS_DIRECTORY)
+    directory = Path(named or "/run/secrets")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if named or directory.is_dir():
+        return Settings(_secrets_dir=directory, **given)  # type: ignore[call-arg]
+    return Settings(**given)
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Return the `GUILDER_` variables that set nothing: most likely misspelt."""
+    names = os.environ if environment is None else environment
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {_SECRETS_DIRECTORY}
+    return sorted(
+        name
+        for name in names
+        if name.upper().startswith(PREFIX)
+        and not name.upper().startswith(TEST_PREFIX)
+        and name.upper() not in known
+    )
+
+
+def environment_without_settings() -> dict[str, str]:
+    """Return the environment for a child process that is to have settings of its own."""
+    return {
+        name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The secrets a running server needs, from settings or made up in development."""
+
+    signing_key: SecretStr
+    pepper: SecretStr
+    simulator_webhook_secret: SecretStr
+
+
+def load_secrets(settings: Settings) -> Secrets:
+    """Return every secret; in development make the missing ones once and keep them.
+
+    Invariants:
+        The file of made-up secrets belongs to this user and has mode 0600.
+        Two processes that start at once end up with the same secrets.
+
+    Raises:
+        SecretMissing: One is missing in production.
+    """
+    given = {
+        "signing_key": settings.signing_key,
+        "pepper": settings.pepper,
+        "simulator_webhook_secret": settings.simulator_webhook_secret,
+    }
+    missing = [name for name, value in given.items() if value is None]
+    if settings.environment == "production":
+        # Without the simulator nothing is signed with its secret.
+        missing = [name for name in missing if name != "simulator_webhook_secret"]
+        if missing:
+            names = ", ".join(PREFIX + name.upper() for name in missing)
+            raise SecretMissing(f"Set {names} (`openssl rand -base64 48` makes one).")
+    made = _development_secrets(settings.data_directory) if missing else {}
+    return Secrets(
+        **{name: value or SecretStr(made.get(name, "")) for name, value in given.items()}
+    )
+
+
+def _development_secrets(directory: Path) -> dict[str, str]:
+    """Read the made-up secrets, making them first if this is the first start."""
+    path = directory / _SECRETS_FILE
+    if not path.exists():
+        # 0711: the unprivileged account of the bundled PostgreSQL passes through, nobody lists.
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+        names = ("signing_key", "pepper", "simulator_webhook_secret")
+        _publish(path, json.dumps({name: secrets.token_urlsafe(48) for name in names}, indent=2))
+    return {str(name): str(value) for name, value in json.loads(path.read_text()).items()}
+
+
+def _publish(path: Path, text: str) -> None:
+    """Write a file of mode 0600 that is there whole or not at all; the first writer wins."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

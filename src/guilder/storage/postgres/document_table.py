@@ -1,0 +1,284 @@
+"""How a model becomes a table: names, index expressions, statements and the check of every query.
+
+Identifiers come only from a model's class attributes and pass one regular expression; values are
+always parameters. This is the only module that puts SQL together from pieces.
+"""
+
+import re
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Literal
+
+import msgspec
+
+from guilder.kernel.clock import to_milliseconds
+from guilder.kernel.errors import InvariantViolation, check
+from guilder.storage.base import Document, Range, Scalar
+
+SCHEMA = "documents"
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LONGEST_IDENTIFIER = 63
+_INT64_MAX = 2**63 - 1
+_LONGEST_PAGE = 1000
+
+Fields = tuple[str, ...]
+
+
+def to_text(time: datetime) -> str:
+    """Write a time so that the order of texts is the order of times: UTC, milliseconds, `Z`.
+
+    Invariants:
+        24 characters. The time is aware: a naive one would be read as local time.
+    """
+    check(time.tzinfo is not None, "a stored time is aware")
+    whole = to_milliseconds(time.astimezone(UTC))
+    return whole.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(document: Document) -> str:
+    """Write a document as JSON, every time in the form of `to_text`."""
+    plain = msgspec.to_builtins(document, builtin_types=(datetime,), str_keys=True)
+    return msgspec.json.encode(_with_times(plain)).decode()
+
+
+def _with_times(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Replace the times in a tree of builtin values."""
+    if isinstance(value, datetime):
+        return to_text(value)
+    if isinstance(value, dict):
+        return {key: _with_times(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_times(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """An indexed field: its expression in SQL, and the Python type of its values."""
+
+    expression: str
+    kind: type
+
+    def parameter(self, value: Scalar) -> str | int | bool:
+        """Return `value` as a parameter. asyncpg would cut 1.5 to 1 and take True for 1."""
+        if isinstance(value, Enum):
+            value = value.value
+        check(type(value) is self.kind, f"{value!r} is not a {self.kind.__name__}")
+        if isinstance(value, datetime):
+            return to_text(value)
+        if type(value) is int:
+            check(-_INT64_MAX - 1 <= value <= _INT64_MAX, "an integer is within int64")
+        return value
+
+
+_CASTS = {
+    str: '({body}) COLLATE "C"',
+    datetime: '({body}) COLLATE "C"',
+    int: "(({body})::bigint)",
+    bool: "(({body})::boolean)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement and its parameters."""
+
+    sql: str
+    parameters: tuple[object, ...]
+
+
+class DocumentTable:
+    """The table of one model.
+
+    Args:
+        model: Its `collection`, `unique` and `indexes` are checked here, once.
+    """
+
+    def __init__(self, model: type[Document]) -> None:
+        self.model = model
+        self.name = _checked(model.collection)
+        self.unique = model.unique
+        self.indexes = model.indexes
+        hints = typing.get_type_hints(model)
+        indexed = {field for fields in (*model.unique, *model.indexes) for field in fields}
+        self._columns = {field: _column(field, hints) for field in sorted(indexed)}
+        self._id = _Column("id", str)
+        self._index_names = {index_name(self.name, fields, "key"): fields for fields in self.unique}
+        check(len(self._index_names) == len(self.unique), f"{self.name}: an index is there twice")
+        self._write_statements()
+
+    def _write_statements(self) -> None:
+        """Write the statements that do not depend on a query."""
+        table = f"{SCHEMA}.{self.name}"
+        self.insert = f"INSERT INTO {table} (id, version, body) VALUES ($1, $2, $3)"
+        self.get = f"SELECT body FROM {table} WHERE id = $1"
+        self.get_many = f"SELECT body FROM {table} WHERE id = ANY($1::text[])"
+        self.replace = (
+            f"UPDATE {table} SET version = version + 1, body = $3 WHERE id = $1 AND version = $2"
+        )
+        self.delete = f"DELETE FROM {table} WHERE id = $1"
+        self._select = f"SELECT body FROM {table} WHERE "
+
+    @property
+    def create_table(self) -> str:
+        """The statement that makes the table."""
+        return (
+            f"CREATE TABLE IF NOT EXISTS {SCHEMA}.{self.name} ("
+            'id text COLLATE "C" PRIMARY KEY, '
+            "version bigint NOT NULL CHECK (version >= 1), "
+            "body jsonb NOT NULL)"
+        )
+
+    def create_indexes(self) -> dict[str, str]:
+        """Return the statements that make the indexes, by index name."""
+        return {
+            index_name(self.name, fields, "key" if is_unique else "idx"): self._create_index(
+                fields, is_unique=is_unique
+            )
+            for is_unique, group in ((True, self.unique), (False, self.indexes))
+            for fields in group
+        }
+
+    def _create_index(self, fields: Fields, *, is_unique: bool) -> str:
+        """Write one index. PostgreSQL holds NULLs distinct, so None is never a duplicate."""
+        parts = [self._columns[field].expression for field in fields]
+        kind = "UNIQUE INDEX" if is_unique else "INDEX"
+        name = index_name(self.name, fields, "key" if is_unique else "idx")
+        columns = ", ".join(parts if is_unique else [*parts, "id"])
+        return f"CREATE {kind} IF NOT EXISTS {name} ON {SCHEMA}.{self.name} ({columns})"
+
+    def index_of(self, constraint: str | None) -> str:
+        """Return the public name of a broken unique index: `id`, or the joined field names."""
+        fields = self._index_names.get(constraint or "")
+        return "id" if fields is None else "_".join(fields)
+
+    def find_one(self, equal: Mapping[str, Scalar]) -> Query:
+        """Write the look-up of one document. Some unique index must have exactly these fields."""
+        served = any(set(fields) == set(equal) for fields in self.unique)
+        check(served, f"{self.name}: no unique index has exactly the fields {sorted(equal)}")
+        conditions: list[str] = []
+        parameters: list[object] = []
+        self._add_equal(equal, conditions, parameters)
+        return Query(self._select + " AND ".join(conditions), tuple(parameters))
+
+    def page(
+        self,
+        equal: Mapping[str, Scalar],
+        *,
+        within: Range | None,
+        after: tuple[Scalar, str] | None,
+        descending: bool,
+        limit: int,
+    ) -> Query:
+        """Write the query for a page. Some declared index must serve filter and order."""
+        check(1 <= limit <= _LONGEST_PAGE, f"a page has 1 to {_LONGEST_PAGE} documents")
+        self._check_served(equal, within)
+        conditions: list[str] = ["true"]
+        parameters: list[object] = []
+        self._add_equal(equal, conditions, parameters)
+        order = self._id if within is None else self._columns[within.field]
+        if within is not None:
+            _add_range(order, within, conditions, parameters)
+        keys = ["id"] if within is None else [order.expression, "id"]
+        if after is not None:
+            values = after[1:] if within is None else (order.parameter(after[0]), after[1])
+            marks = [_add(parameters, value) for value in values]
+            sign = "<" if descending else ">"
+            conditions.append(f"({', '.join(keys)}) {sign} ({', '.join(marks)})")
+        direction = " DESC" if descending else ""
+        sql = (
+            f"{self._select}{' AND '.join(conditions)} "
+            f"ORDER BY {', '.join(key + direction for key in keys)} "
+            f"LIMIT {_add(parameters, limit)}"
+        )
+        return Query(sql, tuple(parameters))
+
+    def _check_served(self, equal: Mapping[str, Scalar], within: Range | None) -> None:
+        """Refuse a query that would have to sort or to read the whole table."""
+        rest = () if within is None else (within.field,)
+        served = any(
+            set(fields[: len(equal)]) == set(equal) and fields[len(equal) :] == rest
+            for fields in ((), *self.indexes, *self.unique)
+        )
+        wanted = [*sorted(equal), *rest]
+        check(served, f"{self.name}: no declared index serves a page by {wanted}")
+
+    def _add_equal(
+        self, equal: Mapping[str, Scalar], conditions: list[str], parameters: list[object]
+    ) -> None:
+        """Add one condition for each field that is given."""
+        for field, value in equal.items():
+            column = self._columns[field]
+            mark = _add(parameters, column.parameter(value))
+            conditions.append(f"{column.expression} = {mark}")
+
+
+def _add_range(
+    column: _Column, within: Range, conditions: list[str], parameters: list[object]
+) -> None:
+    """Add the bounds. A document without the field has no place in an order by it."""
+    conditions.append(f"{column.expression} IS NOT NULL")
+    if within.at_least is not None:
+        mark = _add(parameters, column.parameter(within.at_least))
+        conditions.append(f"{column.expression} >= {mark}")
+    if within.below is not None:
+        mark = _add(parameters, column.parameter(within.below))
+        conditions.append(f"{column.expression} < {mark}")
+
+
+def _add(parameters: list[object], value: object) -> str:
+    """Add a parameter and return its mark."""
+    parameters.append(value)
+    return f"${len(parameters)}"
+
+
+def _checked(name: str) -> str:
+    """Return a name that is safe as an identifier."""
+    check(_NAME.fullmatch(name), f"{name!r} is no name for a collection or a field")
+    return name
+
+
+def index_name(table: str, fields: Sequence[str], suffix: str) -> str:
+    """Return the name of an index: from its fields alone, so that it never changes.
+
+    Two underscores join, so ("a_b", "c") and ("a", "b_c") differ.
+    """
+    name = "__".join((table, *fields, suffix))
+    check(len(name) <= _LONGEST_IDENTIFIER, f"the index name {name} is too long for PostgreSQL")
+    return name
+
+
+def _column(field: str, hints: Mapping[str, Any]) -> _Column:
+    """Return how an indexed field is written in SQL."""
+    check(field in hints, f"{field} is indexed, but the model does not have it")
+    kind = _scalar_kind(hints[field])
+    if field == "id":
+        return _Column("id", str)
+    body = f"body->>'{_checked(field)}'"
+    return _Column(_CASTS[kind].format(body=body), kind)
+
+
+def _scalar_kind(hint: Any) -> type:  # noqa: ANN401 - a type hint
+    """Return which of str, int, bool and datetime a field's values are, None apart."""
+    if isinstance(hint, typing.NewType):
+        return _scalar_kind(hint.__supertype__)
+    origin = typing.get_origin(hint)
+    if origin is typing.Annotated:
+        return _scalar_kind(typing.get_args(hint)[0])
+    if origin in (typing.Union, types.UnionType):
+        parts = {_scalar_kind(part) for part in typing.get_args(hint) if part is not type(None)}
+        check(len(parts) == 1, f"an indexed field has one type, not {hint}")
+        return parts.pop()
+    if origin is Literal:
+        kinds = {type(value) for value in typing.get_args(hint)}
+        check(len(kinds) == 1, f"an indexed field has one type, not {hint}")
+        return kinds.pop()
+    for kind in (bool, int, str, datetime):
+        if isinstance(hint, type) and issubclass(hint, kind):
+            return kind
+    raise InvariantViolation(f"a field of type {hint} cannot be indexed")

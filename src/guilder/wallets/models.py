@@ -1,0 +1,17 @@
+"""The stored record of a wallet. Its balances are not here: they are in the ledger."""
+
+from typing import ClassVar
+
+from guilder.kernel.ids import UserId
+from guilder.storage.base import Document
+
+
+class Wallet(Document, frozen=True, kw_only=True):
+    """What a user holds money in: one ledger account per currency, opened when it is first needed."""
+
+    collection: ClassVar[str] = "wallets"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("user_id",),)
+
+    user_id: UserId
+    default_currency: str
+    """ISO 4217 code that `balance` is shown in."""

@@ -1,0 +1,173 @@
+"""Wallets on the wire."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from guilder.kernel.clock import rfc3339
+from guilder.kernel.ids import encode_id
+from guilder.kernel.money import MAX_MINOR
+from guilder.storage.records import Account, Leg
+from guilder.wallets.rules import Line, TransactionStatus, TransactionType
+from guilder.wallets.service import TRANSFER_PREFIX, Party, WalletView
+
+Amount = Annotated[int, Field(ge=1, le=MAX_MINOR, description="Minor units.", examples=[1250])]
+Time = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"], description="RFC 3339, UTC.")]
+CurrencyCode = Annotated[
+    str, Field(min_length=3, max_length=32, description="ISO 4217 code.", examples=["USD"])
+]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Balance(_Wire):
+    """What stands in one currency, in minor units. `available` = `posted` - `pending_out`."""
+
+    currency: CurrencyCode
+    posted: int = Field(description="Has moved.", examples=[5000])
+    pending_in: int = Field(description="Held elsewhere for this wallet.", examples=[0])
+    pending_out: int = Field(description="Held here for others.", examples=[0])
+    available: int = Field(description="May be spent.", examples=[5000])
+    version: int = Field(description="Grows with each transaction.", examples=[3])
+    as_of: Time
+
+    @classmethod
+    def of(cls, account: Account, *, as_of: datetime) -> "Balance":
+        """Return what stands on an account."""
+        return cls(
+            currency=account.asset,
+            posted=account.posted,
+            pending_in=account.pending_in,
+            pending_out=account.pending_out,
+            available=account.available,
+            version=account.sequence,
+            as_of=rfc3339(as_of),
+        )
+
+
+class BalanceAfter(_Wire):
+    """The balance that a transaction left, in minor units."""
+
+    currency: CurrencyCode
+    posted: int = Field(examples=[3750])
+    pending_in: int = Field(examples=[0])
+    pending_out: int = Field(examples=[0])
+    available: int = Field(examples=[3750])
+    version: int = Field(examples=[4])
+
+    @classmethod
+    def of(cls, leg: Leg, currency: str) -> "BalanceAfter":
+        """Return the balance on one side of a transfer."""
+        return cls(
+            currency=currency,
+            posted=leg.posted,
+            pending_in=leg.pending_in,
+            pending_out=leg.pending_out,
+            available=leg.posted - leg.pending_out,
+            version=leg.sequence,
+        )
+
+
+class WalletAnswer(_Wire):
+    """A wallet. `balance` is what may be spent in its default currency."""
+
+    wallet_id: str = Field(examples=["wallet_01h455vb4pex5vsknk084sn02q"])
+    user_id: str = Field(examples=["user_01h455vb4pex5vsknk084sn02q"])
+    balance: int = Field(description="Available minor units of `currency`.", examples=[5000])
+    currency: CurrencyCode
+    balances: list[Balance]
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, view: WalletView) -> "WalletAnswer":
+        """Return a wallet as its owner sees it."""
+        wallet = view.wallet
+        default = next(a for a in view.accounts if a.asset == wallet.default_currency)
+        return cls(
+            wallet_id=wallet.id,
+            user_id=wallet.user_id,
+            balance=default.available,
+            currency=wallet.default_currency,
+            balances=[Balance.of(account, as_of=view.as_of) for account in view.accounts],
+            created_at=rfc3339(wallet.created_at),
+            updated_at=rfc3339(wallet.updated_at),
+        )
+
+
+class Counterparty(_Wire):
+    """The other side: a wallet with its user's name, or a gateway by name."""
+
+    wallet_id: str | None = Field(examples=["wallet_01h455vb4pex5vsknk084sn02q"])
+    name: str | None = Field(examples=["simulator"])
+
+
+class TransactionAnswer(_Wire):
+    """A line of a wallet's history. It never changes."""
+
+    transaction_id: str = Field(examples=["transfer_01h455vb4pex5vsknk084sn02q"])
+    wallet_id: str = Field(examples=["wallet_01h455vb4pex5vsknk084sn02q"])
+    type: TransactionType
+    amount: Amount
+    currency: CurrencyCode
+    status: TransactionStatus
+    timestamp: Time
+    counterparty: Counterparty
+    description: str = Field(examples=["Dinner"])
+    category: str = Field(description="The business event.", examples=["transfer"])
+    balance_after: BalanceAfter
+    position: int = Field(description="Place in the journal.", examples=[42])
+
+    @classmethod
+    def of(cls, line: Line, *, wallet_id: str, party: Party) -> "TransactionAnswer":
+        """Return one line of a wallet's history."""
+        transfer = line.transfer
+        return cls(
+            transaction_id=encode_id(TRANSFER_PREFIX, transfer.id),
+            wallet_id=wallet_id,
+            type=line.type,
+            amount=transfer.amount_minor,
+            currency=transfer.asset,
+            status=line.status,
+            timestamp=rfc3339(transfer.created_at),
+            counterparty=Counterparty(wallet_id=party.wallet_id, name=party.name),
+            description=transfer.metadata.get("description", ""),
+            category=transfer.code,
+            balance_after=BalanceAfter.of(line.leg, transfer.asset),
+            position=transfer.position,
+        )
+
+
+class TransactionsAnswer(_Wire):
+    """A page of a wallet's history, newest first."""
+
+    data: list[TransactionAnswer]
+    has_more: bool
+    next_cursor: str | None
+
+
+class TransactionsQuery(BaseModel):
+    """Filters of the history. Others are refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: TransactionType | None = None
+    status: TransactionStatus | None = None
+    currency: CurrencyCode | None = None
+    created_at_least: Annotated[
+        datetime | None, Field(alias="created[gte]", description="RFC 3339; this time or later.")
+    ] = None
+    created_below: Annotated[
+        datetime | None, Field(alias="created[lt]", description="RFC 3339; earlier than this.")
+    ] = None
+    amount_at_least: Annotated[
+        int | None, Field(alias="amount[gte]", ge=0, le=MAX_MINOR, description="Minor units.")
+    ] = None
+    amount_below: Annotated[
+        int | None, Field(alias="amount[lt]", ge=0, le=MAX_MINOR, description="Minor units.")
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 25
+    cursor: Annotated[str | None, Field(max_length=1024)] = None

@@ -1,0 +1,1 @@
+"""The outermost shell: the server itself, health, metrics, and the pages about the API."""

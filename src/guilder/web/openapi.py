@@ -1,0 +1,165 @@
+"""The description of the API: what FastAPI derives, and what it cannot know."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from guilder.kernel.errors import GuilderError, InvalidRequest, Unavailable
+from guilder.middlewares.errors import (
+    BodyTooLarge,
+    InternalError,
+    Malformed,
+    RateLimited,
+    UnsupportedMediaType,
+)
+from guilder.middlewares.problems import MEDIA_TYPE, PROBLEM_SCHEMA, error_responses
+
+DESCRIPTION: Final = """\
+A digital wallet and payments backend on strict double-entry books.
+
+**Sign in.** `POST /v1/register`, then `POST /v1/login`; send `Authorization: Bearer <access_token>`.
+Access tokens are short-lived: `POST /v1/auth/refresh` makes the next pair, and turns the refresh
+token over; using an old one again ends the session.
+
+**Money** is `{"amount": 1250, "currency": "USD"}`: whole minor units (cents here; yen have none,
+Kuwaiti dinars have three digits) beside an ISO 4217 code, 1 to 9223372036854775807. Fractions and
+strings are refused. JavaScript reads integers exactly up to 9007199254740991.
+
+**Idempotency.** Send an `Idempotency-Key` of 1 to 255 printable ASCII characters with every POST; on
+money it is required. The same key with the same request is answered with the same bytes and
+`Idempotent-Replayed: true`; with another request it is a 422. Money keys never expire. A refusal such
+as `insufficient_funds` is not stored: the same key is decided afresh.
+
+**Errors** are `application/problem+json` (RFC 9457). Decide by `code`, which is stable; `detail` is
+for people. `retryable: true` means the same request, under the same key, may succeed later; wait for
+`Retry-After` seconds. `errors[]` points at fields (RFC 6901).
+
+**Lists** come in pages: `{"data": [...], "has_more": true, "next_cursor": "..."}`. Send `cursor` back
+with the same filters. Unknown request fields and query parameters are refused; tolerate unknown
+fields in answers.
+
+**Headers.** `Request-Id` comes back on every answer; send your own to find a request in your log and
+ours. `RateLimit` and `RateLimit-Policy` tell how much is left.
+
+The paths `/register`, `/login`, `/wallet`, `/wallet/add-funds`, `/wallet/transfer`, `/wallet/withdraw`
+and `/transactions` answer without `/v1` too.
+"""
+METHODS: Final = ("get", "post", "put", "patch", "delete")
+_REQUEST_ID: Final = {
+    "description": "Name of this request, in our log too.",
+    "schema": {"type": "string"},
+}
+Document = dict[str, Any]
+
+
+def describe(app: FastAPI, *, paths: Mapping[str, Any], server: str, prefix: str) -> None:
+    """Have `app.openapi()` return the whole description, made once.
+
+    Args:
+        paths: Path items of routes that FastAPI knows nothing of. They may carry
+            their schemas under `components`.
+        server: Address of this server.
+        prefix: The canonical prefix; the same path without it is an alias.
+    """
+
+    def openapi() -> Document:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                openapi_version=app.openapi_version,
+                summary="Wallets, transfers, payments and payouts.",
+                description=DESCRIPTION,
+                routes=app.routes,
+                servers=[{"url": server}],
+                license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            )
+            _add_paths(document, paths)
+            _complete(document, prefix)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_paths(document: Document, extra: Mapping[str, Any]) -> None:
+    """Merge the routes described by hand."""
+    document.setdefault("paths", {})
+    for path, item in extra.get("paths", {}).items():
+        document["paths"].setdefault(path, {}).update(copy.deepcopy(item))
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name, schema in extra.get("components", {}).get("schemas", {}).items():
+        schemas.setdefault(name, copy.deepcopy(schema))
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    """Yield every operation with its path and method."""
+    for path, item in document["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def _complete(document: Document, prefix: str) -> None:
+    """Add what is true of every operation, and drop what is true of none."""
+    schemas = document["components"]["schemas"]
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for path, method, operation in operations(document):
+        _name(path, operation, prefix)
+        _add_errors(method, operation)
+        for response in operation["responses"].values():
+            response.setdefault("headers", {})["Request-Id"] = _REQUEST_ID
+    names = dict.fromkeys(
+        tag for _, _, each in operations(document) for tag in each.get("tags", ())
+    )
+    document["tags"] = [{"name": name} for name in names]
+    document["paths"] = dict(
+        sorted(document["paths"].items(), key=lambda item: _place(item[0], prefix))
+    )
+
+
+def _place(path: str, prefix: str) -> tuple[bool, str]:
+    """Return where a path stands: canonical ones first."""
+    return not path.startswith(prefix), path
+
+
+def _name(path: str, operation: Document, prefix: str) -> None:
+    """Name an operation by its function, once; the alias at the root says that it is one."""
+    name = operation.get("operationId", path).partition("|")[0]
+    operation["operationId"] = name
+    if not path.startswith(prefix):
+        operation["operationId"] += "_alias"
+        says = operation.get("description", "")
+        operation["description"] = f"The same as `{prefix}{path}`.\n\n{says}".strip()
+
+
+def _add_errors(method: str, operation: Document) -> None:
+    """Add the errors that any request may meet, unless the route says more about that status."""
+    common: list[type[GuilderError]] = [Malformed, RateLimited, InternalError, Unavailable]
+    if operation.get("parameters") or "requestBody" in operation:
+        common.append(InvalidRequest)
+    if method != "get" and "requestBody" in operation:
+        common += [BodyTooLarge, UnsupportedMediaType]
+    responses = operation.setdefault("responses", {})
+    given = responses.get("422", {}).get("content", {})
+    if given and MEDIA_TYPE not in given:
+        del responses["422"]  # FastAPI's own, which this API never sends.
+    elif MEDIA_TYPE in given:
+        given.pop("application/json", None)
+    for status, response in error_responses(*common).items():
+        responses.setdefault(str(status), response)
+    _drop_default_content(responses)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _drop_default_content(responses: Document) -> None:
+    """Errors come as problem+json only."""
+    for response in responses.values():
+        content = response.get("content", {})
+        if MEDIA_TYPE in content:
+            content.pop("application/json", None)

@@ -1,0 +1,77 @@
+"""Identity for tests: a clock that is moved by hand, quick hashing, and people who apply."""
+
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from guilder.identity.config import IdentityConfig, SigningKey
+from guilder.identity.models import MODELS
+from guilder.identity.registration import Application, OnRegistered
+from guilder.identity.service import IdentityService
+from guilder.storage.base import Storage
+
+PASSWORD = "four unlikely words together"
+SIGNING_KEY = SigningKey(b"signing secret for tests, 32 bytes or more", "HS256")
+
+_numbers = itertools.count(1)
+
+
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def move(self, **by: float) -> None:
+        """Let time pass, or go back."""
+        self.now += timedelta(**by)
+
+
+def quick_config(**changes: object) -> IdentityConfig:
+    """Return settings whose bcrypt takes about a millisecond."""
+    values: dict[str, object] = {
+        "signing_keys": (SIGNING_KEY,),
+        "pepper": b"pepper for tests, which has 32 bytes or more",
+        "bcrypt_cost": 4,
+        "password_queue": 512,
+        **changes,
+    }
+    return IdentityConfig(**values)  # type: ignore[arg-type]
+
+
+def application(**changes: object) -> Application:
+    """Return an application of somebody new."""
+    values: dict[str, object] = {
+        "name": "First Payer",
+        "email": f"payer-{next(_numbers)}@example.com",
+        "phone": None,
+        "password": PASSWORD,
+        **changes,
+    }
+    return Application(**values)  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def identity_service(
+    storage: Storage,
+    clock: HandClock,
+    *,
+    on_registered: Sequence[OnRegistered] = (),
+    **changes: object,
+) -> AsyncIterator[IdentityService]:
+    """Lend a started service on a storage that has its collections."""
+    await storage.migrate(MODELS)
+    config = quick_config(**changes)
+    service = IdentityService(
+        storage=storage, clock=clock, config=config, on_registered=on_registered
+    )
+    await service.start()
+    try:
+        yield service
+    finally:
+        await service.stop()
