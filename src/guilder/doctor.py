@@ -179,7 +179,7 @@ def _database(settings: Settings) -> Findings:
         if not _is_local(url.hostname) and mode not in {"verify-full", "verify-ca"}:
             yield _error(
                 name,
-                f"The connection to {url.hostname} is not verified TLS: it can be read and changed.",
+                f"The connection to {url.hostname} can be read and changed: no verified TLS.",
                 "Add sslmode=verify-full (and sslrootcert=...) to the address.",
             )
         if url.password is not None and url.password.lower() in {

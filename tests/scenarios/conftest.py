@@ -10,13 +10,16 @@ from guilder.cli.demo.browser import press
 from guilder.cli.demo.person import Person, wait_until
 from guilder.cli.demo.server import TemporaryGuilder
 
+QUICK = {"GUILDER_BCRYPT_COST": "4", "GUILDER_RATE_LIMIT_ENABLED": "false"}
+"""All scenarios register their people from one address within seconds."""
+
 NewPerson = Callable[[str], Person]
 
 
 @pytest.fixture(scope="session")
 def guilder() -> Iterator[TemporaryGuilder]:
     """Start a Guilder on a database of its own; afterwards its books must be right."""
-    with TemporaryGuilder() as running:
+    with TemporaryGuilder(QUICK) as running:
         running.start()
         yield running
         running.stop()

@@ -16,7 +16,7 @@ from guilder.identity.service import IdentityService
 from guilder.storage.base import Storage
 from tests.support.identity import HandClock, application, identity_service
 
-SAMPLES = 200
+SAMPLES = 120
 TRIMMED = 0.1
 """Share of the slowest samples left out: they belong to the machine."""
 LIMIT_T = 4.5
@@ -73,7 +73,6 @@ async def test_unknown_users_are_refused_as_slowly_as_wrong_passwords(
     identity: IdentityService, by: str
 ) -> None:
     known, unknown = await sampled(*attempts(identity, by=by))
-    print(welch_t(known, unknown), difference_s(known, unknown), statistics.stdev(known))
     assert abs(welch_t(known, unknown)) < LIMIT_T
     assert difference_s(known, unknown) < LIMIT_S
 
@@ -99,7 +98,6 @@ async def test_taken_addresses_are_answered_as_slowly_as_free_ones(
         return lambda: identity.register(application(**changes, password="seven unlikely words"))
 
     taken, free = await sampled(applying("payer@example.com"), applying(None))
-    print(welch_t(taken, free), difference_s(taken, free), statistics.stdev(free))
-    # Storing a user takes a statement or two more than storing only the answer: well below what a
-    # network hides, and below the limit. Whoever can measure it can as well sign in and see.
+    # Both commit once. Storing the user takes a statement or two more: that difference is not zero,
+    # so only its size is held here.
     assert difference_s(taken, free) < LIMIT_S

@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     `app.state` then has `storage`, `journal`, `clock`, and a service for each feature.
     """
     metrics = Metrics()
-    fast = [*features.fast_routes(PREFIX), *features.fast_routes("")]
+    fast = features.fast_routes(PREFIX)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(fast)
     features.include_routers(app, PREFIX)
     app.router.routes.extend(_own_routes(app, settings, metrics))
-    describe(app, paths=features.described_paths(PREFIX), server=settings.base_url, prefix=PREFIX)
+    describe(app, server=settings.base_url, prefix=PREFIX)
     return app
 
 

@@ -1,6 +1,6 @@
 """What the features bring: stored models, routers, routes of the money path."""
 
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
@@ -13,7 +13,10 @@ from guilder.identity.models import MODELS as IDENTITY_MODELS
 from guilder.ledger.followers import FollowerPosition
 from guilder.payments import routes as payments
 from guilder.payments.models import Payment
+from guilder.payouts import routes as payouts
+from guilder.payouts.models import Payout
 from guilder.storage.base import Document
+from guilder.transfers import routes as transfers
 from guilder.wallets import routes as wallets
 from guilder.wallets.models import Wallet
 
@@ -21,22 +24,26 @@ MODELS: Final[tuple[type[Document], ...]] = (
     *IDENTITY_MODELS,
     Wallet,
     Payment,
+    Payout,
     WebhookReceipt,
     FollowerPosition,
     *SIMULATOR_MODELS,
 )
-"""Every stored record. The simulator's are there in production too: empty, and one schema for all."""
+"""Every stored record. The simulator's too, also in production: one schema for all."""
 
 CANONICAL: Final[tuple[APIRouter, ...]] = (
     identity.router,
     payments.router,
+    payouts.router,
     gateways.router,
 )
 """Under the prefix only."""
 SPECIFICATION: Final[tuple[APIRouter, ...]] = (
     identity.specification_router,
     wallets.specification_router,
+    transfers.specification_router,
     payments.specification_router,
+    payouts.specification_router,
 )
 """Under the prefix and at the root."""
 
@@ -50,12 +57,5 @@ def include_routers(app: FastAPI, prefix: str) -> None:
 
 
 def fast_routes(prefix: str) -> list[Route]:
-    """Return the routes of the money path under a prefix."""
-    del prefix
-    return []
-
-
-def described_paths(prefix: str) -> dict[str, Any]:
-    """Return the description of the money path, under the prefix and at the root."""
-    del prefix
-    return {}
+    """Return the routes of the money path, under the prefix and at the root."""
+    return transfers.hot_routes(prefix, "")

@@ -22,9 +22,12 @@ from guilder.kernel.clock import utc_now
 from guilder.kernel.errors import Unavailable
 from guilder.ledger.journal import Journal
 from guilder.payments.service import PaymentService
+from guilder.payouts.followers import write_payouts
+from guilder.payouts.service import PayoutService
 from guilder.settings import Secrets, Settings, load_secrets
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
+from guilder.transfers.service import TransferService
 from guilder.wallets.service import WalletService
 from guilder.web.books import JournalCollector
 from guilder.web.health import Check
@@ -92,6 +95,9 @@ async def _start_people(
         clock=state.clock,
         default_currency=settings.default_currency,
     )
+    state.transfers = TransferService(
+        journal=state.journal, wallets=state.wallets, identity=state.identity
+    )
     await state.identity.start()
     stack.push_async_callback(state.identity.stop)
 
@@ -119,9 +125,15 @@ async def _start_gateways(
     state = app.state
     gateways = Gateways(*await _simulator(app, stack, settings, secrets))
     state.payments = PaymentService(state.storage, state.journal, gateways, clock=state.clock)
-    handlers = {SubjectKind.PAYMENT: state.payments.checker.check_reference}
+    state.payouts = PayoutService(
+        state.storage, state.journal, gateways, clock=state.clock, react=write_payouts
+    )
+    handlers = {
+        SubjectKind.PAYMENT: state.payments.checker.check_reference,
+        SubjectKind.PAYOUT: state.payouts.worker.check_reference,
+    }
     state.intake = WebhookIntake(state.storage, gateways, handlers, clock=state.clock)
-    for service in (state.payments, state.intake):
+    for service in (state.payments, state.payouts, state.intake):
         service.start()
         stack.push_async_callback(service.stop)
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from guilder.app.features import MODELS
-from guilder.app.services import opened_storage
 from guilder.ledger.verify import Report
 from guilder.ledger.verify import verify as verify_book
 from guilder.settings import Settings
+from guilder.storage import open_storage
+from guilder.storage.base import Storage
 
 
 async def verify(settings: Settings) -> Report:
@@ -16,7 +16,7 @@ async def verify(settings: Settings) -> Report:
         DatabaseInUse: The bundled database is run by a Guilder now.
         StorageUnavailable: The database is away.
     """
-    storage = await opened_storage(settings)
+    storage = await _opened(settings)
     try:
         return await verify_book(storage.ledger())
     finally:
@@ -30,11 +30,23 @@ async def migrate(settings: Settings) -> list[str]:
         DatabaseInUse: The bundled database is run by a Guilder now.
         StorageUnavailable: The database is away.
     """
-    storage = await opened_storage(settings)
+    # Not for `verify`, which is played by every demo: it takes a second to import.
+    from guilder.app.features import MODELS  # noqa: PLC0415
+
+    storage = await _opened(settings)
     try:
         return await storage.migrate(MODELS)
     finally:
         await storage.close()
+
+
+async def _opened(settings: Settings) -> Storage:
+    url, owner_url = settings.database_url, settings.database_owner_url
+    return await open_storage(
+        url.get_secret_value() if url else None,
+        data_directory=settings.data_directory,
+        owner_url=owner_url.get_secret_value() if owner_url else None,
+    )
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -11,12 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from guilder.app import create_app
-from guilder.app import serve as serve_app
 from guilder.cli import books, findings
 from guilder.cli.demo import run as demo_run
 from guilder.cli.failures import EXPECTED, ExitCode, PortTaken, explain
-from guilder.cli.reference import errors_page, settings_page
 from guilder.doctor import doctor as diagnose
 from guilder.settings import load_settings
 
@@ -85,6 +82,9 @@ def serve(
     data_directory: DataDirectory = None,
 ) -> None:
     """Start Guilder."""
+    # Here and below: what only one command needs, and takes a second to import.
+    from guilder.app import serve as serve_app  # noqa: PLC0415
+
     settings = load_settings(
         host=host, port=port, database_url=database_url, data_directory=data_directory
     )
@@ -136,6 +136,8 @@ def migrate(*, database_url: DatabaseUrl = None, data_directory: DataDirectory =
 @app.command()
 def openapi() -> None:
     """Print the description of the HTTP API."""
+    from guilder.app import create_app  # noqa: PLC0415
+
     typer.echo(json.dumps(create_app(load_settings()).openapi(), indent=2))
 
 
@@ -154,10 +156,14 @@ def doctor(*, as_json: AsJson = False) -> None:
 @reference.command("errors")
 def reference_errors() -> None:
     """Print docs/reference/errors.md."""
+    from guilder.cli.reference import errors_page  # noqa: PLC0415
+
     typer.echo(errors_page(), nl=False)
 
 
 @reference.command("settings")
 def reference_settings() -> None:
     """Print docs/reference/settings.md."""
+    from guilder.cli.reference import settings_page  # noqa: PLC0415
+
     typer.echo(settings_page(), nl=False)

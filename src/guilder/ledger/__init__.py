@@ -1,1 +1,1 @@
-"""The books: one writer at a time, whole batches, double entry, a hash chain. Knows no users and no HTTP."""
+"""The books: one writer at a time, whole batches, double entry, a hash chain. Knows no users."""

@@ -1,4 +1,4 @@
-"""The hash chain: each transfer's hash covers the hash before it and everything the journal says of it.
+"""The hash chain: each transfer's hash covers the one before and all the journal says of it.
 
     hash[n] = SHA-256(hash[n-1] || encoding[n]),  hash[0] = 32 zero bytes
 
@@ -29,7 +29,7 @@ _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 
 def encode(transfer: Transfer) -> bytes:
-    """Return the canonical encoding of a transfer: equal transfers, equal bytes. Its hash is left out."""
+    """Return the canonical encoding of a transfer, without its hash."""
     asset = transfer.asset.encode()
     code = transfer.code.encode()
     reference = transfer.reference.encode()

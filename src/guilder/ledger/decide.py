@@ -286,7 +286,7 @@ def _hold(state: _State, request: TransferRequest, debit: Account, credit: Accou
 
 
 def _settle(state: _State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
-    """Capture or release a hold: `posted` moves by what is captured, the reservation by what ends."""
+    """Capture or release: `posted` moves by what is captured, the reservation by what ends."""
     check(request.kind in _ON_HOLDS, "every kind of transfer is decided")
     hold = None if request.hold_id is None else state.hold(request.hold_id)
     if hold is None or (hold.debit_account_id, hold.credit_account_id) != (debit.id, credit.id):

@@ -5,7 +5,7 @@ from guilder.ledger.models import Verdict
 
 
 class IdempotencyKeyReused(GuilderError):
-    """An idempotency key stands for one request for ever; another request needs a key of its own."""
+    """An idempotency key stands for one request for ever; another request needs its own."""
 
     code = "idempotency_key_reused"
     kind = Kind.INVALID

@@ -21,7 +21,7 @@ Reaction = Callable[[Transaction, Sequence[Transfer]], Awaitable[None]]
 
 
 class FollowerPosition(Document, frozen=True, kw_only=True):
-    """How far a follower has read. Its id is the follower's name; `position` counts as the book's."""
+    """How far a follower has read. Its id is the follower's name."""
 
     collection: ClassVar[str] = "follower_positions"
 

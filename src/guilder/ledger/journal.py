@@ -142,7 +142,7 @@ class Journal:
         return batch
 
     async def _answer(self, batch: list[_Submission]) -> None:
-        """Commit a batch and tell everybody. An unexpected fault is narrowed down to its cause."""
+        """Commit a batch and tell everybody. A fault of ours is narrowed down to its cause."""
         try:
             outcomes = await self._commit([r for item in batch for r in item.requests])
         except Unavailable as error:
@@ -164,7 +164,7 @@ class Journal:
                 start = end
 
     async def _commit(self, requests: Sequence[TransferRequest]) -> list[Outcome]:
-        """Commit a batch, again and again while the database is away, until `RETRY_FOR_S` is over."""
+        """Commit a batch; while the database is away, again and again for `RETRY_FOR_S`."""
         deadline = time.monotonic() + RETRY_FOR_S
         attempted: set[UUID] = set()
         while True:
@@ -184,9 +184,7 @@ class Journal:
                 self.batches += 1
                 return _first_answers(outcomes, attempted)
 
-    async def _attempt(
-        self, requests: Sequence[TransferRequest], outcomes: list[Outcome]
-    ) -> None:
+    async def _attempt(self, requests: Sequence[TransferRequest], outcomes: list[Outcome]) -> None:
         """Decide and write in one database transaction; leave the outcomes in `outcomes`.
 
         They are left there, not returned, because they are needed most when COMMIT raises.
@@ -200,7 +198,7 @@ class Journal:
         self.transfers += work.head.position - batch.head.position
 
     async def _load(self, batch: LedgerBatch, requests: Sequence[TransferRequest]) -> "_Work":
-        """Read what the requests are about. Account states are remembered while the head is ours."""
+        """Read what the requests are about. Accounts are remembered while the head is ours."""
         if self._head != batch.head or len(self._accounts) > ACCOUNTS_REMEMBERED:
             self._forget()
         existing = await batch.find_transfers([request.id for request in requests])
@@ -246,7 +244,7 @@ class _Work:
     def decide_all(
         self, requests: Sequence[TransferRequest], outcomes: list[Outcome]
     ) -> Iterator[Transfer]:
-        """Decide slice by slice, so that the database writes the first while the next is decided."""
+        """Decide slice by slice: the database writes the first while the next is decided."""
         for part in _slices(requests):
             decision = decide(
                 part,
@@ -289,7 +287,7 @@ def _fail(submission: _Submission, error: Exception) -> None:
 
 
 def _first_answers(outcomes: list[Outcome], attempted: set[UUID]) -> list[Outcome]:
-    """Call created what a broken attempt had created: its COMMIT took effect, its answer was lost."""
+    """Call created what a broken attempt created: its COMMIT took effect, its answer was lost."""
     answers: list[Outcome] = []
     for outcome in outcomes:
         found = outcome.transfer

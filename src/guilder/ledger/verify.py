@@ -1,6 +1,6 @@
-"""The audit: from the journal alone, recompute the chain, every balance, every hold and every total.
+"""The audit: from the journal alone, recompute the chain, every balance, hold and total.
 
-It shares no code with `decide` except the encoding of the chain, so that a mistake there is seen here.
+It shares no code with `decide` except the encoding of the chain, so that it sees a mistake there.
 """
 
 from collections import defaultdict

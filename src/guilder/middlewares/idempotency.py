@@ -1,7 +1,7 @@
 """The idempotency key of a request: how it is read, and what makes two requests the same request.
 
 Source:
-    IETF draft-ietf-httpapi-idempotency-key-header; `docs/decisions/` says why the key is the transfer's id.
+    IETF draft-ietf-httpapi-idempotency-key-header. Why it is the transfer's id: `docs/decisions/`.
 """
 
 import hashlib
@@ -11,8 +11,7 @@ from typing import Final
 import msgspec
 from starlette.requests import Request
 
-from guilder.kernel.errors import GuilderError, InvalidRequest, Kind
-from guilder.kernel.errors import FieldError
+from guilder.kernel.errors import FieldError, GuilderError, InvalidRequest, Kind
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -25,8 +24,8 @@ KEY_PARAMETER: Final = {
     "name": HEADER,
     "in": "header",
     "required": True,
-    "description": "1 to 255 printable ASCII characters, made by the client and kept for every retry "
-    "of the same request, for ever.",
+    "description": "1 to 255 printable ASCII characters, made by the client and kept for "
+    "every retry of the same request, for ever.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "5b1d6f0e-6b6c-4c3c-9a58-0d6a4b0c7f11",
 }
@@ -34,7 +33,7 @@ KEY_PARAMETER: Final = {
 
 
 class IdempotencyKeyRequired(GuilderError):
-    """A request that moves money names an `Idempotency-Key`, so that a retry cannot move it twice."""
+    """A request that moves money has an `Idempotency-Key`, so that no retry moves it twice."""
 
     code = "idempotency_key_required"
     kind = Kind.MALFORMED

@@ -15,7 +15,7 @@ def body_schema(model: type[BaseModel]) -> dict[str, Any]:
     }
 
 
-def _inlined(node: Any, parts: dict[str, Any]) -> Any:
+def _inlined(node: object, parts: dict[str, Any]) -> object:
     if isinstance(node, list):
         return [_inlined(each, parts) for each in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""A payout as it is stored. All of it but its progress follows from the transfer that asked for it."""
+"""A payout as stored. All but its progress follows from the transfer that asked for it."""
 
 from datetime import datetime
 from typing import ClassVar

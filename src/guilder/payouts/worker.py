@@ -138,7 +138,7 @@ class PayoutWorker:
     async def _settle(
         self, payout: Payout, *, is_paid: bool, reason: str | None, reference: str | None
     ) -> None:
-        """Post the end, and write down the end that the journal has: the first one that was posted."""
+        """Post the end, and write down the end that the journal has: the first one posted."""
         clearing = clearing_account(payout.gateway, payout.currency, now=payout.created_at)
         await self._journal.open_accounts([clearing])
         outcome = await self._journal.post(settlement_of(payout, is_paid=is_paid))

@@ -316,7 +316,7 @@ class EmbeddedPostgres:
             if not await connection.fetchval(
                 "SELECT 1 FROM pg_roles WHERE rolname = $1", APPLICATION
             ):
-                # A password is no parameter of this statement; ours are hexadecimal digits.
+                # sql: ours. A password is no parameter here; this one is hexadecimal digits.
                 await connection.execute(
                     f"CREATE ROLE {APPLICATION} LOGIN PASSWORD '{self._passwords[APPLICATION]}'"
                 )

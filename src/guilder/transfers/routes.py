@@ -42,7 +42,7 @@ specification_router = APIRouter(tags=["Transfers"])
 
 
 def hot_routes(*prefixes: str) -> list[Route]:
-    """Return the plain routes that serve transfers under each prefix, without the framework between."""
+    """Return the plain routes that serve transfers under each prefix, past the framework."""
     return [Route(prefix + PATH, send_money, methods=["POST"]) for prefix in prefixes]
 
 

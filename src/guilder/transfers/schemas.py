@@ -27,9 +27,7 @@ class RecipientBody(BaseModel):
 
     email: _Address | None = Field(default=None, examples=["payee@example.com"])
     phone: _Address | None = Field(default=None, examples=["+12025550123"])
-    wallet_id: _Address | None = Field(
-        default=None, examples=["wallet_01h455vb4pex5vsknk084sn02q"]
-    )
+    wallet_id: _Address | None = Field(default=None, examples=["wallet_01h455vb4pex5vsknk084sn02q"])
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:

@@ -88,7 +88,7 @@ class TransferService:
             if known is not None and known.fingerprint == instruction.fingerprint:
                 return Sent(known, is_replayed=True)
             raise RecipientNotFound from None
-        metadata = {"to": to}
+        metadata: dict[str, str] = {"to": to}
         if instruction.description:
             metadata["description"] = instruction.description
         request = TransferRequest(

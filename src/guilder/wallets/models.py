@@ -7,7 +7,7 @@ from guilder.storage.base import Document
 
 
 class Wallet(Document, frozen=True, kw_only=True):
-    """What a user holds money in: one ledger account per currency, opened when it is first needed."""
+    """What a user holds money in: a ledger account per currency, opened when first needed."""
 
     collection: ClassVar[str] = "wallets"
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("user_id",),)

@@ -35,9 +35,7 @@ def wallets_of(request: Request) -> WalletService:
 @specification_router.get(
     "/wallet", summary="Show the wallet", responses=error_responses(*_ERRORS, NotFound)
 )
-async def show_wallet(
-    request: Request, response: Response, principal: CurrentUser
-) -> WalletAnswer:
+async def show_wallet(request: Request, response: Response, principal: CurrentUser) -> WalletAnswer:
     """Return the signed-in user's wallet with its balance in every currency, read at one moment."""
     response.headers["Cache-Control"] = "no-store"
     return WalletAnswer.of(await wallets_of(request).view(principal.wallet_id))

@@ -1,4 +1,4 @@
-"""The page about the API at `/docs`. Everything it loads comes from here: it works without a network."""
+"""The page about the API at `/docs`. All that it loads comes from here: it needs no network."""
 
 from pathlib import Path
 from typing import Final

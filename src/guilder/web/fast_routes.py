@@ -1,4 +1,4 @@
-"""The short way to the money routes: past the framework's layers, which cost more than the routes."""
+"""The short way to the money routes: past the framework's layers, which cost more than they do."""
 
 from collections.abc import Awaitable, Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""How lines are written: one JSON object each for machines, or columns for people, to standard error."""
+"""How lines are written to standard error: JSON objects for machines, or columns for people."""
 
 import logging
 import sys

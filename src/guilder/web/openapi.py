@@ -1,7 +1,6 @@
 """The description of the API: what FastAPI derives, and what it cannot know."""
 
-import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -21,31 +20,31 @@ DESCRIPTION: Final = """\
 A digital wallet and payments backend on strict double-entry books.
 
 **Sign in.** `POST /v1/register`, then `POST /v1/login`; send `Authorization: Bearer <access_token>`.
-Access tokens are short-lived: `POST /v1/auth/refresh` makes the next pair, and turns the refresh
-token over; using an old one again ends the session.
+Access tokens live minutes: `POST /v1/auth/refresh` makes the next pair and turns the refresh token
+over; using an old one again ends the session.
 
 **Money** is `{"amount": 1250, "currency": "USD"}`: whole minor units (cents here; yen have none,
 Kuwaiti dinars have three digits) beside an ISO 4217 code, 1 to 9223372036854775807. Fractions and
 strings are refused. JavaScript reads integers exactly up to 9007199254740991.
 
-**Idempotency.** Send an `Idempotency-Key` of 1 to 255 printable ASCII characters with every POST; on
-money it is required. The same key with the same request is answered with the same bytes and
-`Idempotent-Replayed: true`; with another request it is a 422. Money keys never expire. A refusal such
-as `insufficient_funds` is not stored: the same key is decided afresh.
+**Idempotency.** Send an `Idempotency-Key` of 1 to 255 printable ASCII characters with every POST;
+on money it is required. The same key with the same request is answered with the same bytes and
+`Idempotent-Replayed: true`; with another request it is a 422. Money keys never expire. A refusal
+such as `insufficient_funds` is not stored: the same key is decided afresh.
 
-**Errors** are `application/problem+json` (RFC 9457). Decide by `code`, which is stable; `detail` is
-for people. `retryable: true` means the same request, under the same key, may succeed later; wait for
-`Retry-After` seconds. `errors[]` points at fields (RFC 6901).
+**Errors** are `application/problem+json` (RFC 9457). Decide by `code`, which is stable; `detail`
+is for people. `retryable: true` means the same request, under the same key, may succeed later;
+wait for `Retry-After` seconds. `errors[]` points at fields (RFC 6901).
 
-**Lists** come in pages: `{"data": [...], "has_more": true, "next_cursor": "..."}`. Send `cursor` back
-with the same filters. Unknown request fields and query parameters are refused; tolerate unknown
-fields in answers.
+**Lists** come in pages: `{"data": [...], "has_more": true, "next_cursor": "..."}`. Send `cursor`
+back with the same filters. Unknown request fields and query parameters are refused; tolerate
+unknown fields in answers.
 
-**Headers.** `Request-Id` comes back on every answer; send your own to find a request in your log and
-ours. `RateLimit` and `RateLimit-Policy` tell how much is left.
+**Headers.** `Request-Id` comes back on every answer; send your own to find a request in your log
+and ours. `RateLimit` and `RateLimit-Policy` tell how much is left.
 
-The paths `/register`, `/login`, `/wallet`, `/wallet/add-funds`, `/wallet/transfer`, `/wallet/withdraw`
-and `/transactions` answer without `/v1` too.
+The paths of wallets, transfers and sign-in (`/register`, `/login`, `/wallet`, `/wallet/...`,
+`/transactions`) answer without `/v1` too.
 """
 METHODS: Final = ("get", "post", "put", "patch", "delete")
 _REQUEST_ID: Final = {
@@ -55,12 +54,10 @@ _REQUEST_ID: Final = {
 Document = dict[str, Any]
 
 
-def describe(app: FastAPI, *, paths: Mapping[str, Any], server: str, prefix: str) -> None:
+def describe(app: FastAPI, *, server: str, prefix: str) -> None:
     """Have `app.openapi()` return the whole description, made once.
 
     Args:
-        paths: Path items of routes that FastAPI knows nothing of. They may carry
-            their schemas under `components`.
         server: Address of this server.
         prefix: The canonical prefix; the same path without it is an alias.
     """
@@ -77,22 +74,11 @@ def describe(app: FastAPI, *, paths: Mapping[str, Any], server: str, prefix: str
                 servers=[{"url": server}],
                 license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             )
-            _add_paths(document, paths)
             _complete(document, prefix)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _add_paths(document: Document, extra: Mapping[str, Any]) -> None:
-    """Merge the routes described by hand."""
-    document.setdefault("paths", {})
-    for path, item in extra.get("paths", {}).items():
-        document["paths"].setdefault(path, {}).update(copy.deepcopy(item))
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    for name, schema in extra.get("components", {}).get("schemas", {}).items():
-        schemas.setdefault(name, copy.deepcopy(schema))
 
 
 def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
@@ -105,7 +91,7 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
 
 def _complete(document: Document, prefix: str) -> None:
     """Add what is true of every operation, and drop what is true of none."""
-    schemas = document["components"]["schemas"]
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas["Problem"] = PROBLEM_SCHEMA

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with the limits it lacks: header bytes, slow senders, clean refusals."""
+"""uvicorn's HTTP/1.1 protocol with the limits it lacks: header bytes, slow senders, problems."""
 
 import asyncio
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Runs an app on uvicorn, with the limits of `protocol` and a shutdown that finishes what it began."""
+"""Runs an app on uvicorn with the limits of `protocol`; stopping finishes what was begun."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
         return 0
 
 
-def make_server(  # noqa: PLR0913 - all of it is plain configuration, by name
+def make_server(
     app: ASGIApp,
     *,
     header_bytes_max: int,
@@ -89,9 +89,7 @@ def make_server(  # noqa: PLR0913 - all of it is plain configuration, by name
 def run(server: Server, listener: socket.socket) -> bool:
     """Serve on a bound socket until a signal says to stop; tell whether it ever started."""
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        # uvicorn ends the process when the app does not start; our caller says why instead.
-        with contextlib.suppress(SystemExit):
-            runner.run(server.serve(sockets=[listener]))
+        runner.run(server.serve(sockets=[listener]))
     return server.started
 
 

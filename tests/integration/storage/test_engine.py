@@ -1,6 +1,7 @@
 """Connections: pinned, checked, translated, and made again when the server has been away."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -49,10 +50,14 @@ async def test_every_connection_is_pinned_and_stays_so(
 
 
 async def test_a_statement_that_takes_too_long_is_unavailable(engine: Engine) -> None:
-    with pytest.raises(StorageUnavailable):
+
+    async def take_too_long() -> None:
         async with engine.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = '20ms'")
             await connection.execute("SELECT pg_sleep(5)")
+
+    with pytest.raises(StorageUnavailable):
+        await take_too_long()
     async with engine.acquire() as connection:
         assert await connection.fetchval("SELECT 1") == 1
 
@@ -60,22 +65,14 @@ async def test_a_statement_that_takes_too_long_is_unavailable(engine: Engine) ->
 async def test_a_full_pool_is_unavailable(
     new_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "_ACQUIRE_TIMEOUT_S", 1 / 20)
     assert isinstance(new_storage, PostgresStorage)
-    engine = new_storage.engine
-    leave = asyncio.Event()
-
-    async def hold() -> None:
-        async with engine.acquire():
-            await leave.wait()
-
-    held = [asyncio.create_task(hold()) for _ in range(10)]
-    with pytest.raises(StorageUnavailable):
-        async with asyncio.timeout(5):
-            while True:
-                await new_storage.ping()
-    leave.set()
-    await asyncio.gather(*held)
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(10):
+            await held.enter_async_context(new_storage.engine.acquire())
+        monkeypatch.setattr(engine_module, "_ACQUIRE_TIMEOUT_S", 1 / 20)
+        with pytest.raises(StorageUnavailable):
+            await new_storage.ping()
+    monkeypatch.undo()
     await new_storage.ping()
 
 

@@ -123,13 +123,19 @@ def test_a_deeply_nested_cursor_is_malformed() -> None:
         decode_cursor(cursor, FILTERS, place=tuple[int])
 
 
-def test_a_deeply_nested_place_is_malformed() -> None:
-    nested: object = 1
-    for _ in range(500):
-        nested = [nested]
+def test_a_deeply_nested_place_is_malformed_on_a_deep_stack_too() -> None:
+    nested = base64.urlsafe_b64decode(encode_cursor((), {}))[:-1] + b"\x91" * 700 + b"\x01"
+    cursor = base64.urlsafe_b64encode(nested).decode()
 
-    with pytest.raises(Malformed):
-        decode_cursor(forged(nested), FILTERS, place=tuple[int])
+    def below(frames: int) -> None:
+        if frames:
+            below(frames - 1)
+        else:
+            decode_cursor(cursor, {}, place=tuple[int])
+
+    with pytest.raises(Malformed) as caught:
+        below(600)
+    assert isinstance(caught.value.__cause__, RecursionError)
 
 
 def test_another_zone_is_written_as_utc() -> None:

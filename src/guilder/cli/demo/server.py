@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,14 +26,19 @@ _OWNER_AND_PASSERS_BY = 0o711
 
 
 class TemporaryGuilder:
-    """Starts a Guilder on entering and leaves nothing behind.
+    """Starts a Guilder and, on leaving, leaves nothing behind.
+
+    Args:
+        settings: Variables such as `GUILDER_BCRYPT_COST`. No other setting of this
+            process's environment is passed on: it may name a database in use.
 
     Attributes:
         directory: Everything it writes, removed on leaving.
         url: Where it listens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
+        self._environment = {**environment_without_settings(), **(settings or {})}
         self.directory = Path(tempfile.mkdtemp(prefix="guilder-demo-"))
         self.directory.chmod(_OWNER_AND_PASSERS_BY)
         self.port = free_port()
@@ -67,7 +73,7 @@ class TemporaryGuilder:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=environment_without_settings(),
+                env=self._environment,
                 # Ctrl-C is for the story, which then stops the server itself, in order.
                 start_new_session=True,
             )
@@ -98,7 +104,7 @@ class TemporaryGuilder:
             text=True,
             check=False,
             timeout=START_S,
-            env=environment_without_settings(),
+            env=self._environment,
         )
 
     def last_words(self) -> str:

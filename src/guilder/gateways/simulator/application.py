@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -70,7 +71,7 @@ class SimulatorApplication(Starlette):
         self._config = config
         self._clock = clock
         self._sender = WebhookSender(storage, config, clock=clock)
-        self._task = BackgroundTask("simulator", self._pass, every_ms=config.every_ms)
+        self._task = BackgroundTask("simulator", self.work, every_ms=config.every_ms)
         self.simulator = Simulator(storage, config, clock=clock, on_delivery=self._task.wake)
         api = [
             Route("/v1/payments", self._guarded(self._post_payment), methods=["POST"]),
@@ -83,7 +84,7 @@ class SimulatorApplication(Starlette):
             Route("/checkout/{id}", self._get_page, methods=["GET"]),
             Route("/checkout/{id}", self._post_page, methods=["POST"]),
         ]
-        handlers = {Refused: _refused, GuilderError: _broken_rule}
+        handlers = {Refused: _refused, GuilderError: _broken_rule, HTTPException: _not_here}
         super().__init__(routes=[*api, *pages], exception_handlers=handlers)
 
     def start(self) -> None:
@@ -95,7 +96,8 @@ class SimulatorApplication(Starlette):
         await self._task.stop()
         await self._sender.aclose()
 
-    async def _pass(self) -> bool:
+    async def work(self) -> bool:
+        """Settle and send what is due once; tell whether there may be more."""
         more = await self.simulator.settle_due_payouts()
         return await self._sender.send_due() or more
 
@@ -237,6 +239,11 @@ def _json(content: dict[str, object], *, status: int = 200) -> Response:
 async def _refused(_request: Request, error: Exception) -> Response:
     known = error if isinstance(error, Refused) else Refused(500, "internal")
     return _json({"error": {"code": known.code}}, status=known.status)
+
+
+async def _not_here(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _json({"error": {"code": "not_found" if status == 404 else "refused"}}, status=status)  # noqa: PLR2004
 
 
 async def _broken_rule(_request: Request, error: Exception) -> Response:

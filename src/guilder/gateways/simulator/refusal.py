@@ -1,4 +1,4 @@
-"""How the simulator says no. Its own words, as another company's: not part of Guilder's error tree."""
+"""How the simulator says no. Its own words, as another company's: not in Guilder's error tree."""
 
 
 class Refused(Exception):

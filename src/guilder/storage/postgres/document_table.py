@@ -92,7 +92,7 @@ class Query:
     parameters: tuple[object, ...]
 
 
-class DocumentTable:
+class DocumentTable:  # sql: ours, names that a model declares
     """The table of one model.
 
     Args:

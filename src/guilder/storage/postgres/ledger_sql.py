@@ -1,0 +1,204 @@
+"""The SQL of a book, and how its rows become records."""
+
+import asyncpg
+import msgspec
+
+from guilder.kernel.errors import check
+from guilder.storage.records import Account, Head, Hold, Leg, Transfer, TransferKind
+
+Row = asyncpg.Record
+
+_ACCOUNT_FIELDS = (
+    "id, asset, code, owner, created_at, "
+    "posted, pending_in, pending_out, sequence, no_overdraft, is_frozen, is_closed"
+)
+_HOLD_FIELDS = (
+    "id, debit_account_id, credit_account_id, asset, amount_minor, remaining_minor, expires_at"
+)
+TRANSFER_COLUMNS: dict[str, str] = {
+    "position": "bigint",
+    "id": "uuid",
+    "kind": "smallint",
+    "debit_account_id": "uuid",
+    "credit_account_id": "uuid",
+    "amount_minor": "bigint",
+    "asset": "text",
+    "code": "text",
+    "group_id": "uuid",
+    "hold_id": "uuid",
+    "expires_at": "timestamptz",
+    "effective_at": "timestamptz",
+    "created_at": "timestamptz",
+    "reference": "text",
+    "metadata": "jsonb",
+    "fingerprint": "bytea",
+    "debit_sequence": "bigint",
+    "debit_posted": "bigint",
+    "debit_pending_in": "bigint",
+    "debit_pending_out": "bigint",
+    "credit_sequence": "bigint",
+    "credit_posted": "bigint",
+    "credit_pending_in": "bigint",
+    "credit_pending_out": "bigint",
+    "hash": "bytea",
+}
+_TRANSFER_FIELDS = ", ".join(TRANSFER_COLUMNS)
+_TRANSFER_ARRAYS = ", ".join(
+    f"${number}::{kind}[]" for number, kind in enumerate(TRANSFER_COLUMNS.values(), 1)
+)
+
+
+_NO_METADATA = "{}"
+_encode_metadata = msgspec.json.Encoder(order="deterministic").encode
+
+
+class Statements:  # sql: ours, the name of the schema
+    """The SQL of one book. The schema's name comes from `PostgresLedger`, never from a request."""
+
+    def __init__(self, schema: str) -> None:
+        self.transfers = f"{schema}.transfers"
+        # Both times are read again after a wait for the lock; the later one wins, so that the
+        # book's time never runs backwards when the clock of the machine does.
+        self.take_head = (
+            "SELECT position, hash, revision, greatest(changed_at, "
+            f"date_trunc('milliseconds', clock_timestamp())) AS now FROM {schema}.head FOR UPDATE"
+        )
+        self.head = f"SELECT position, hash, revision FROM {schema}.head"
+        self.find_transfers = (
+            f"SELECT {_TRANSFER_FIELDS} FROM {self.transfers} WHERE id = ANY($1::uuid[])"
+        )
+        self.transfers_after = (
+            f"SELECT {_TRANSFER_FIELDS} FROM {self.transfers} "
+            "WHERE position > $1 ORDER BY position LIMIT $2"
+        )
+        accounts = f"{schema}.accounts JOIN {schema}.balances ON account_id = id"
+        self.accounts = f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} WHERE id = ANY($1::uuid[])"
+        self.accounts_after = (
+            f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} "
+            "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
+        )
+        self.accounts_of = f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} WHERE owner = $1"
+        self.open_account = (
+            f"WITH opened AS (INSERT INTO {schema}.accounts (id, asset, code, owner, created_at) "
+            "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING) "
+            f"INSERT INTO {schema}.balances "
+            "VALUES ($1, 0, 0, 0, 0, $6, false, false) ON CONFLICT DO NOTHING"
+        )
+        self.holds = f"SELECT {_HOLD_FIELDS} FROM {schema}.holds WHERE id = ANY($1::uuid[])"
+        self.holds_after = (
+            f"SELECT {_HOLD_FIELDS} FROM {schema}.holds "
+            "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
+        )
+        self.insert_transfers = (
+            f"INSERT INTO {self.transfers} ({_TRANSFER_FIELDS}) "
+            f"SELECT * FROM unnest({_TRANSFER_ARRAYS})"
+        )
+        self.put_holds = (
+            f"INSERT INTO {schema}.holds ({_HOLD_FIELDS}) "
+            "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], "
+            "$6::bigint[], $7::timestamptz[]) "
+            "ON CONFLICT (id) DO UPDATE SET remaining_minor = excluded.remaining_minor"
+        )
+        self.advance = (
+            f"WITH changed AS (UPDATE {schema}.balances AS balance SET posted = new.posted, "
+            "pending_in = new.pending_in, pending_out = new.pending_out, sequence = new.sequence "
+            "FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]) "
+            "AS new (account_id, posted, pending_in, pending_out, sequence) "
+            "WHERE balance.account_id = new.account_id) "
+            f"UPDATE {schema}.head SET position = $6, hash = $7, revision = $8, "
+            "changed_at = $9 WHERE revision = $10"
+        )
+        self.account_transfers = " UNION ALL ".join(
+            f"(SELECT {_TRANSFER_FIELDS} FROM {self.transfers} "
+            f"WHERE {side}_account_id = ANY($1::uuid[]) AND ($2::text IS NULL OR $2 = '{side}') "
+            "AND ($3::smallint[] IS NULL OR kind = ANY($3)) AND ($4::text IS NULL OR code = $4) "
+            "AND ($5::bigint IS NULL OR amount_minor >= $5) "
+            "AND ($6::bigint IS NULL OR amount_minor < $6) "
+            "AND ($7::timestamptz IS NULL OR created_at >= $7) "
+            "AND ($8::timestamptz IS NULL OR created_at < $8) "
+            "AND ($9::bigint IS NULL OR position < $9) ORDER BY position DESC LIMIT $10)"
+            for side in ("debit", "credit")
+        )
+
+
+def transfer_row(transfer: Transfer) -> tuple[object, ...]:
+    """Return a transfer as a row of `TRANSFER_COLUMNS`."""
+    check(type(transfer.amount_minor) is int, "amounts are integers")
+    debit, credit, metadata = transfer.debit, transfer.credit, transfer.metadata
+    return (
+        transfer.position,
+        transfer.id,
+        transfer.kind,
+        transfer.debit_account_id,
+        transfer.credit_account_id,
+        transfer.amount_minor,
+        transfer.asset,
+        transfer.code,
+        transfer.group_id,
+        transfer.hold_id,
+        transfer.expires_at,
+        transfer.effective_at,
+        transfer.created_at,
+        transfer.reference,
+        _encode_metadata(metadata).decode() if metadata else _NO_METADATA,
+        transfer.fingerprint,
+        debit.sequence,
+        debit.posted,
+        debit.pending_in,
+        debit.pending_out,
+        credit.sequence,
+        credit.posted,
+        credit.pending_in,
+        credit.pending_out,
+        transfer.hash,
+    )
+
+
+def head_of(row: Row) -> Head:
+    """Return the head that a row holds."""
+    return Head(row["position"], row["hash"], row["revision"])
+
+
+def account_of(row: Row) -> Account:
+    """Return the account that a row holds."""
+    return Account(**row)
+
+
+def hold_of(row: Row) -> Hold:
+    """Return the hold that a row holds."""
+    return Hold(**row)
+
+
+def transfer_of(row: Row) -> Transfer:
+    """Return the transfer that a row holds."""
+    return Transfer(
+        position=row["position"],
+        id=row["id"],
+        kind=TransferKind(row["kind"]),
+        debit_account_id=row["debit_account_id"],
+        credit_account_id=row["credit_account_id"],
+        amount_minor=row["amount_minor"],
+        asset=row["asset"],
+        code=row["code"],
+        group_id=row["group_id"],
+        hold_id=row["hold_id"],
+        expires_at=row["expires_at"],
+        effective_at=row["effective_at"],
+        created_at=row["created_at"],
+        reference=row["reference"],
+        metadata=msgspec.json.decode(row["metadata"]),
+        fingerprint=row["fingerprint"],
+        debit=Leg(
+            row["debit_sequence"],
+            row["debit_posted"],
+            row["debit_pending_in"],
+            row["debit_pending_out"],
+        ),
+        credit=Leg(
+            row["credit_sequence"],
+            row["credit_posted"],
+            row["credit_pending_in"],
+            row["credit_pending_out"],
+        ),
+        hash=row["hash"],
+    )
