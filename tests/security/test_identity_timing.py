@@ -1,6 +1,6 @@
 """Nobody learns from the time of an answer whether an account exists.
 
-The hash is cheap here, so that what else takes time is not hidden behind it; the steps are the same.
+The hash is cheap here, so that what else takes time is not hidden behind it; steps are the same.
 """
 
 import random

@@ -19,8 +19,8 @@ from guilder.middlewares.problems import MEDIA_TYPE, PROBLEM_SCHEMA, error_respo
 DESCRIPTION: Final = """\
 A digital wallet and payments backend on strict double-entry books.
 
-**Sign in.** `POST /v1/register`, then `POST /v1/login`; send `Authorization: Bearer <access_token>`.
-Access tokens live minutes: `POST /v1/auth/refresh` makes the next pair and turns the refresh token
+**Sign in.** `POST /v1/register`, then `POST /v1/login`; send
+`Authorization: Bearer <access_token>`. Access tokens live minutes: `POST /v1/auth/refresh` makes the next pair and turns the refresh token
 over; using an old one again ends the session.
 
 **Money** is `{"amount": 1250, "currency": "USD"}`: whole minor units (cents here; yen have none,

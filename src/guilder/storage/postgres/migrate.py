@@ -44,7 +44,10 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SCHEMA %1$I TO %2$I', place.book, '{role}');
         EXECUTE format('GRANT SELECT, INSERT ON %1$I.transfers TO %2$I', place.book, '{role}');
         EXECUTE format(
-            'GRANT SELECT, INSERT, UPDATE ON %1$I.head, %1$I.accounts, %1$I.holds TO %2$I',
+            'GRANT SELECT, INSERT ON %1$I.accounts TO %2$I', place.book, '{role}'
+        );
+        EXECUTE format(
+            'GRANT SELECT, INSERT, UPDATE ON %1$I.head, %1$I.balances, %1$I.holds TO %2$I',
             place.book, '{role}'
         );
     END LOOP;
