@@ -84,7 +84,8 @@ async def running(**overrides: Any) -> AsyncIterator[Running]:
                 if task.done():
                     raise app.state.failure
                 await asyncio.sleep(0.01)
-            async with httpx2.AsyncClient(base_url=settings.base_url, timeout=30) as client:
+            here = f"http://{settings.host}:{settings.port}"
+            async with httpx2.AsyncClient(base_url=here, timeout=30) as client:
                 yield Running(app, settings, server, client)
         finally:
             server.should_exit = True

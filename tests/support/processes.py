@@ -1,4 +1,4 @@
-"""Other processes for tests: a Guilder that only holds its storage open, and what runs beside it."""
+"""Other processes for tests: a Guilder that holds its storage open, and what runs beside it."""
 
 import contextlib
 import os
@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from guilder.storage.embedded_files import Account
 
 _HOLD = """
 import asyncio, sys
@@ -31,21 +33,49 @@ asyncio.run(hold())
 """
 
 
+_CHECKOUT = Path(__file__).parents[2]
+_ENVIRONMENT = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": os.pathsep.join([str(_CHECKOUT), *filter(None, sys.path)]),
+}
+
+
+def interpreter_for(account: Account) -> str | None:
+    """Return a Python that the account can run Guilder with: ours, or the system's, or none."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        done = subprocess.run(  # type: ignore[call-overload]
+            ["/bin/sh", "-c", '"$0" -c "import guilder.storage, tests.support.models"', python],
+            cwd="/",
+            env=_ENVIRONMENT,
+            capture_output=True,
+            check=False,
+            **account.popen_arguments(),
+        )
+        if done.returncode == 0:
+            return python
+    return None
+
+
 @contextlib.contextmanager
 def other_guilder(
-    data: Path, document_id: str = "parcel_of_the_other", *, uid: int | None = None
+    data: Path,
+    document_id: str = "parcel_of_the_other",
+    *,
+    account: Account | None = None,
+    python: str = sys.executable,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run another Guilder on `data`. It inserts a document, prints `ready` and its server's pid, and
-    closes when its input ends."""
-    account = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+    """Run another Guilder on `data`, as another account if one is given.
+
+    It inserts a document, prints `ready` and its server's pid, and closes when its input ends.
+    """
     process = subprocess.Popen(  # type: ignore[call-overload]
-        [sys.executable, "-c", _HOLD, data, document_id],
+        [python, "-c", _HOLD, data, document_id],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[2],
-        env={"PYTHONDONTWRITEBYTECODE": "1", "HOME": str(data)},
-        **account,
+        cwd="/",
+        env=_ENVIRONMENT,
+        **(account.popen_arguments() if account else {}),
     )
     with process:
         yield process

@@ -13,7 +13,8 @@ from guilder.cli import books, main
 from guilder.cli.demo.browser import press
 from guilder.cli.demo.failure import StoryStopped
 from guilder.cli.demo.scorecard import Scorecard
-from guilder.cli.failures import ExitCode, explain
+from guilder.cli.exit_codes import ExitCode
+from guilder.cli.failures import explain
 from guilder.cli.reference import error_classes
 from guilder.kernel.errors import GuilderError
 from guilder.ledger.verify import Difference, Report

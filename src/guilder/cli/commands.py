@@ -1,4 +1,9 @@
-"""The commands. Each reads its options, makes one call into the code below, prints what came."""
+# ruff: noqa: PLC0415 - see below.
+"""The commands. Each reads its options, makes one call into the code below, prints what came.
+
+What a command needs is imported inside of it: the whole application takes a second to import, and a
+demo, which starts three processes, would pay it three times.
+"""
 
 import asyncio
 import json
@@ -11,11 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from guilder.cli import books, findings
-from guilder.cli.demo import run as demo_run
-from guilder.cli.failures import EXPECTED, ExitCode, PortTaken, explain
-from guilder.doctor import doctor as diagnose
-from guilder.settings import load_settings
+from guilder.cli.exit_codes import ExitCode
 
 app = typer.Typer(
     name="guilder",
@@ -50,8 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         app(arguments)
-    except EXPECTED as error:
-        sys.exit(explain(error, Console(stderr=True, highlight=False)))
+    except Exception as error:
+        from guilder.cli.failures import explain
+
+        code = explain(error, Console(stderr=True, highlight=False))
+        if code is None:
+            raise
+        sys.exit(code)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback
@@ -82,8 +88,9 @@ def serve(
     data_directory: DataDirectory = None,
 ) -> None:
     """Start Guilder."""
-    # Here and below: what only one command needs, and takes a second to import.
-    from guilder.app import serve as serve_app  # noqa: PLC0415
+    from guilder.app import serve as serve_app
+    from guilder.cli.failures import PortTaken
+    from guilder.settings import load_settings
 
     settings = load_settings(
         host=host, port=port, database_url=database_url, data_directory=data_directory
@@ -106,7 +113,9 @@ def demo(
     ] = None,
 ) -> None:
     """Play a story with two people over real HTTP and check every number."""
-    if not demo_run.run(Console(highlight=False), url=url):
+    from guilder.cli.demo.run import run
+
+    if not run(Console(highlight=False), url=url):
         raise typer.Exit(ExitCode.WRONG)
 
 
@@ -118,6 +127,9 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain, and from the journal alone every balance, hold and total."""
+    from guilder.cli import books
+    from guilder.settings import load_settings
+
     settings = load_settings(database_url=database_url, data_directory=data_directory)
     report = asyncio.run(books.verify(settings))
     typer.echo(json.dumps(books.as_json(report)) if as_json else books.as_text(report))
@@ -128,6 +140,9 @@ def verify(
 @app.command()
 def migrate(*, database_url: DatabaseUrl = None, data_directory: DataDirectory = None) -> None:
     """Bring the database up to date. Harmless when it is, and when two do it at once."""
+    from guilder.cli import books
+    from guilder.settings import load_settings
+
     settings = load_settings(database_url=database_url, data_directory=data_directory)
     for line in asyncio.run(books.migrate(settings)) or ["The database is up to date."]:
         typer.echo(line)
@@ -136,7 +151,8 @@ def migrate(*, database_url: DatabaseUrl = None, data_directory: DataDirectory =
 @app.command()
 def openapi() -> None:
     """Print the description of the HTTP API."""
-    from guilder.app import create_app  # noqa: PLC0415
+    from guilder.app import create_app
+    from guilder.settings import load_settings
 
     typer.echo(json.dumps(create_app(load_settings()).openapi(), indent=2))
 
@@ -144,6 +160,10 @@ def openapi() -> None:
 @app.command()
 def doctor(*, as_json: AsJson = False) -> None:
     """Look for unsafe settings and say what cures them."""
+    from guilder.cli import findings
+    from guilder.doctor import doctor as diagnose
+    from guilder.settings import load_settings
+
     found = diagnose(load_settings())
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in found]))
@@ -156,7 +176,7 @@ def doctor(*, as_json: AsJson = False) -> None:
 @reference.command("errors")
 def reference_errors() -> None:
     """Print docs/reference/errors.md."""
-    from guilder.cli.reference import errors_page  # noqa: PLC0415
+    from guilder.cli.reference import errors_page
 
     typer.echo(errors_page(), nl=False)
 
@@ -164,6 +184,6 @@ def reference_errors() -> None:
 @reference.command("settings")
 def reference_settings() -> None:
     """Print docs/reference/settings.md."""
-    from guilder.cli.reference import settings_page  # noqa: PLC0415
+    from guilder.cli.reference import settings_page
 
     typer.echo(settings_page(), nl=False)

@@ -1,12 +1,11 @@
-"""How the command ends: exit codes, and expected failures said without a traceback."""
-
-from enum import IntEnum
+"""Expected failures of a command, said in a sentence with their cure, without a traceback."""
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from guilder.cli.demo.failure import StoryStopped
+from guilder.cli.exit_codes import ExitCode
 from guilder.kernel.errors import GuilderError, Kind
 from guilder.storage.errors import DatabaseInUse, StorageUnavailable, UnsafeDatabase
 
@@ -15,19 +14,6 @@ _CURES: dict[type[Exception], str] = {
     StorageUnavailable: "Check that the database runs and that --database-url is right.",
     UnsafeDatabase: "Change that setting in the database; Guilder cannot keep money without it.",
 }
-
-
-class ExitCode(IntEnum):
-    """What the command's exit says. Stable: scripts may rely on it."""
-
-    DONE = 0
-    """It did what was asked, and what it checked is right."""
-    WRONG = 1
-    """It did what was asked, and what it checked is not right."""
-    USAGE = 2
-    """The command line or the settings are not valid."""
-    UNAVAILABLE = 3
-    """Something it needs is not there: a database, a port, a server."""
 
 
 class PortTaken(Exception):
@@ -45,17 +31,26 @@ class PortTaken(Exception):
         self.cure = f"Stop what listens there, or choose another: --port {port % 65_535 + 1}."
 
 
-EXPECTED = (GuilderError, PortTaken, StoryStopped, ValidationError, PermissionError)
-"""What `explain` knows about. Anything else is our fault and keeps its traceback."""
+_EXPECTED = (GuilderError, PortTaken, StoryStopped, ValidationError, PermissionError)
 
 
-def explain(error: Exception, console: Console) -> ExitCode:
-    """Print an expected failure with its cure and return the exit code that goes with it."""
+def explain(error: Exception, console: Console) -> ExitCode | None:
+    """Print an expected failure with its cure and return the exit code that goes with it.
+
+    Returns:
+        None for anything else, which is our fault and is to keep its traceback.
+    """
+    if not isinstance(error, _EXPECTED):
+        return None
     if isinstance(error, ValidationError):
+        if error.title != "Settings":
+            return None
         console.print("[bold red]The settings are not valid.[/]")
         for fault in error.errors(include_url=False, include_input=False, include_context=False):
-            name = "_".join(str(part) for part in fault["loc"]) or "settings"
-            console.print(f"  GUILDER_{escape(name.upper())}: {escape(fault['msg'])}")
+            # A rule about several settings has no place, and names them itself.
+            place = "_".join(str(part) for part in fault["loc"]).upper()
+            said = fault["msg"].removeprefix("Value error, ")
+            console.print(f"  {f'GUILDER_{place}: ' if place else ''}{escape(said)}")
         return ExitCode.USAGE
     detail = error.detail if isinstance(error, GuilderError) else str(error)
     console.print(f"[bold red]{escape(detail)}[/]", soft_wrap=True)

@@ -23,6 +23,10 @@ T = TypeVar("T")
 _AMOUNT_MIN = -(2**63)
 _CAPTURES = (TransferKind.CAPTURE, TransferKind.PARTIAL_CAPTURE)
 _ON_HOLDS = (*_CAPTURES, TransferKind.RELEASE)
+_FAILED_WITH_GROUP = {
+    Verdict.CREATED: Verdict.GROUP_FAILED,
+    Verdict.EXISTS: Verdict.GROUP_FAILED,
+}
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -172,9 +176,12 @@ def _decide_group(state: _State, requests: list[TransferRequest]) -> list[Outcom
     verdicts = {outcome.verdict for outcome in outcomes}
     if verdicts in ({Verdict.CREATED}, {Verdict.EXISTS}):
         return outcomes
-    before.restore(state)
+    # An id that the group names twice was found in its own transfers: those are gone now.
+    undone = before.restore(state)
     return [
-        Outcome(Verdict.GROUP_FAILED) if outcome.verdict is Verdict.CREATED else outcome
+        Outcome(_FAILED_WITH_GROUP.get(outcome.verdict, outcome.verdict))
+        if outcome.transfer is not None and outcome.transfer.id in undone
+        else outcome
         for outcome in outcomes
     ]
 
@@ -185,21 +192,24 @@ class _Undo:
     def __init__(self, state: _State, requests: list[TransferRequest]) -> None:
         account_ids = {r.debit_account_id for r in requests}
         account_ids |= {r.credit_account_id for r in requests}
-        hold_ids = {r.hold_id or r.id for r in requests}
+        hold_ids = {r.id for r in requests} | {r.hold_id for r in requests if r.hold_id}
         self.accounts = {key: state.changed.get(key) for key in account_ids}
         self.holds = {key: state.changed_holds.get(key) for key in hold_ids}
         self.transfers = len(state.transfers)
         self.position = state.position
         self.hash = state.hash
 
-    def restore(self, state: _State) -> None:
-        for transfer in state.transfers[self.transfers :]:
-            del state.created[transfer.id]
+    def restore(self, state: _State) -> set[UUID]:
+        """Put everything back; return the ids that are no longer in the journal."""
+        undone = {transfer.id for transfer in state.transfers[self.transfers :]}
+        for transfer_id in undone:
+            del state.created[transfer_id]
         del state.transfers[self.transfers :]
         state.position = self.position
         state.hash = self.hash
         _put_back(state.changed, self.accounts)
         _put_back(state.changed_holds, self.holds)
+        return undone
 
 
 def _put_back(mapping: dict[UUID, T], before: Mapping[UUID, T | None]) -> None:

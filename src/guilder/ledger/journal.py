@@ -95,7 +95,7 @@ class Journal:
         """Ask for transfers and wait until they are durable or refused.
 
         Args:
-            requests: Up to `batch_max`. They are decided in order, with nobody
+            requests: 1 to `batch_max`. They are decided in order, with nobody
                 else's in between; those with one `group_id` stand together.
 
         Returns:
@@ -105,7 +105,7 @@ class Journal:
             Overloaded: Too many wait already. Nothing was written.
             Unavailable: The database is away. The outcome is unknown: ask again with the same ids.
         """
-        check(len(requests) <= self._batch_max, "a submission fits in one batch")
+        check(1 <= len(requests) <= self._batch_max, "a submission fits in one batch")
         if not self.is_running:
             raise Unavailable("Guilder is shutting down.", retry_after_s=1)
         if self._waiting_transfers + len(requests) > self._waiting_max:
@@ -136,6 +136,10 @@ class Journal:
         batch = [self._waiting.popleft()]
         size = len(batch[0].requests)
         while self._waiting and size + len(self._waiting[0].requests) <= self._batch_max:
+            # One group asked for twice at a time must not become one group.
+            group_id = self._waiting[0].requests[0].group_id
+            if group_id is not None and group_id == batch[-1].requests[-1].group_id:
+                break
             batch.append(self._waiting.popleft())
             size += len(batch[-1].requests)
         self._waiting_transfers -= size
@@ -166,7 +170,7 @@ class Journal:
     async def _commit(self, requests: Sequence[TransferRequest]) -> list[Outcome]:
         """Commit a batch; while the database is away, again and again for `RETRY_FOR_S`."""
         deadline = time.monotonic() + RETRY_FOR_S
-        attempted: set[UUID] = set()
+        attempted: set[bytes] = set()
         while True:
             outcomes: list[Outcome] = []
             try:
@@ -275,10 +279,11 @@ def _slices(requests: Sequence[TransferRequest]) -> Iterator[Sequence[TransferRe
         start = end
 
 
-def _created(outcomes: list[Outcome]) -> Iterator[UUID]:
+def _created(outcomes: list[Outcome]) -> Iterator[bytes]:
+    """Return the hashes of what was created: only this very attempt has written them."""
     for outcome in outcomes:
         if outcome.verdict is Verdict.CREATED and outcome.transfer is not None:
-            yield outcome.transfer.id
+            yield outcome.transfer.hash
 
 
 def _fail(submission: _Submission, error: Exception) -> None:
@@ -286,13 +291,15 @@ def _fail(submission: _Submission, error: Exception) -> None:
         submission.answer.set_exception(error)
 
 
-def _first_answers(outcomes: list[Outcome], attempted: set[UUID]) -> list[Outcome]:
+def _first_answers(outcomes: list[Outcome], attempted: set[bytes]) -> list[Outcome]:
     """Call created what a broken attempt created: its COMMIT took effect, its answer was lost."""
+    if not attempted:
+        return outcomes
     answers: list[Outcome] = []
     for outcome in outcomes:
         found = outcome.transfer
-        if outcome.verdict is Verdict.EXISTS and found is not None and found.id in attempted:
-            attempted.discard(found.id)
+        if outcome.verdict is Verdict.EXISTS and found is not None and found.hash in attempted:
+            attempted.discard(found.hash)
             answers.append(Outcome(Verdict.CREATED, found))
         else:
             answers.append(outcome)

@@ -7,9 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from guilder.ledger.chain import chain_hash
 from guilder.storage.base import LedgerReads, LedgerStorage
-from guilder.storage.records import GENESIS, Account, Leg, Transfer, TransferKind
+from guilder.storage.records import GENESIS, Account, Hold, Leg, Transfer, TransferKind
 
 PAGE = 2_000
 
@@ -68,7 +70,7 @@ class _Books:
     """The books as the journal tells them."""
 
     balances: dict[UUID, _Balance] = field(default_factory=dict)
-    open_holds: dict[UUID, int] = field(default_factory=dict)
+    holds: dict[UUID, Hold] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
 
 
@@ -90,7 +92,7 @@ async def verify(book: LedgerStorage) -> Report:
             or await _compare_holds(moment, books)
             or _compare_totals(books)
         )
-    books.report.holds_open = sum(1 for rest in books.open_holds.values() if rest)
+    books.report.holds_open = sum(1 for hold in books.holds.values() if hold.remaining_minor)
     return books.report
 
 
@@ -147,20 +149,41 @@ def _apply_amounts(
             moved, reserved = amount, 0
         case TransferKind.HOLD:
             moved, reserved = 0, amount
-            books.open_holds[transfer.id] = amount
+            books.holds[transfer.id] = _hold(transfer)
         case _:
-            rest = books.open_holds.get(transfer.hold_id or transfer.id, 0)
-            if not 0 < amount <= rest:
+            hold = books.holds.get(transfer.hold_id or transfer.id)
+            if hold is None or _accounts(hold) != _accounts(transfer):
+                return "a hold is captured or released that its accounts do not have"
+            rest = hold.remaining_minor
+            is_release = transfer.kind is TransferKind.RELEASE
+            if not 0 < amount <= rest or (is_release and amount != rest):
                 return f"{amount} is captured or released where {rest} is held"
-            moved = 0 if transfer.kind is TransferKind.RELEASE else amount
+            moved = 0 if is_release else amount
             keeps = transfer.kind is TransferKind.PARTIAL_CAPTURE
             reserved = -amount if keeps else -rest
-            books.open_holds[transfer.hold_id or transfer.id] = rest + reserved
+            books.holds[hold.id] = replace(hold, remaining_minor=rest + reserved)
     debit.posted -= moved
     credit.posted += moved
     debit.pending_out += reserved
     credit.pending_in += reserved
     return None
+
+
+def _hold(transfer: Transfer) -> Hold:
+    """Return the hold that a transfer begins."""
+    return Hold(
+        id=transfer.id,
+        debit_account_id=transfer.debit_account_id,
+        credit_account_id=transfer.credit_account_id,
+        asset=transfer.asset,
+        amount_minor=transfer.amount_minor,
+        remaining_minor=transfer.amount_minor,
+        expires_at=transfer.expires_at,
+    )
+
+
+def _accounts(record: Hold | Transfer) -> tuple[UUID, UUID]:
+    return record.debit_account_id, record.credit_account_id
 
 
 async def _compare_head(moment: LedgerReads, report: Report) -> Difference | None:
@@ -205,15 +228,15 @@ def _account_difference(account: Account, told: _Balance | None) -> str | None:
 
 async def _compare_holds(moment: LedgerReads, books: _Books) -> Difference | None:
     last: UUID | None = None
-    stored: dict[UUID, int] = {}
+    stored: dict[UUID, Hold] = {}
     while page := await moment.holds_after(last, PAGE):
         last = page[-1].id
-        stored |= {hold.id: hold.remaining_minor for hold in page}
-    for hold_id in sorted(stored.keys() | books.open_holds.keys()):
-        kept, told = stored.get(hold_id), books.open_holds.get(hold_id)
+        stored |= {hold.id: hold for hold in page}
+    for hold_id in sorted(stored.keys() | books.holds.keys()):
+        kept, told = stored.get(hold_id), books.holds.get(hold_id)
         if kept != told:
             return Difference(
-                books.report.position, f"hold {hold_id} keeps {kept}, the journal has {told}"
+                books.report.position, f"hold {hold_id} is stored as {kept}, the journal has {told}"
             )
     return None
 

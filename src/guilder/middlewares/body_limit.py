@@ -32,10 +32,9 @@ class BodyLimitMiddleware:
         elif declared <= self.limit_bytes:
             await self.app(scope, receive, send)
         else:
-            response = render(self._refusal(), scope)
-            # The body is not read, so nothing can follow it on this connection.
-            response.headers["Connection"] = "close"
-            await response(scope, receive, send)
+            # The connection stays open: closing it on unread bytes would reset it, and the
+            # client would never see this answer. The server throws the rest away.
+            await render(self._refusal(), scope)(scope, receive, send)
 
     def _refusal(self) -> BodyTooLarge:
         """Say what the limit is."""

@@ -14,7 +14,7 @@ _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 async def refuse_ambiguous_json(request: Request) -> None:
-    """Refuse a JSON body with a name twice in one object, a NUL, NaN or a lone surrogate.
+    """Refuse a JSON body with a name twice in one object, a NUL, NaN, a lone surrogate, no UTF-8.
 
     A dependency of every framework route; the routes of the money path bring their own decoder.
     Form posts and bodies that a route reads raw (webhooks, whose bytes are signed) are left alone.
@@ -32,7 +32,7 @@ async def refuse_ambiguous_json(request: Request) -> None:
 def check_json(body: bytes) -> None:
     """Raise `Malformed` unless the bytes are unambiguous JSON."""
     try:
-        value = json.loads(body, object_pairs_hook=_once_each, parse_constant=_no_constant)
+        value = json.loads(body.decode(), object_pairs_hook=_once_each, parse_constant=_no_constant)
         # Writing the value out again finds lone surrogates, and each NUL as its escape.
         text = json.dumps(value, ensure_ascii=False)
         text.encode()

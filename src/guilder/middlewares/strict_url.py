@@ -14,7 +14,7 @@ _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 
 
 class StrictUrlMiddleware:
-    """Lets through well-formed percent-encoding of valid UTF-8 without NUL.
+    """Lets through well-formed percent-encoding of valid UTF-8 without NUL, each name once.
 
     A NUL would reach the database, which refuses it in any text. A broken escape is read as
     itself by some and dropped by others.
@@ -34,12 +34,20 @@ class StrictUrlMiddleware:
         await self.app(scope, receive, send)
 
 
+def _names_one_twice(query: bytes) -> bool:
+    """Tell whether two parameters have one name: some readers take the first, some the last."""
+    names = [unquote_to_bytes(part.partition(b"=")[0]) for part in query.split(b"&") if part]
+    return len(set(names)) < len(names)
+
+
 def _fault(path: bytes, query: bytes) -> str | None:
     """Return what is wrong with an address, if anything is."""
     if len(path) > PATH_BYTES_MAX:
         return f"The path is longer than {PATH_BYTES_MAX} bytes."
     if len(query) > QUERY_BYTES_MAX:
         return f"The query is longer than {QUERY_BYTES_MAX} bytes."
+    if b"&" in query and _names_one_twice(query):
+        return "A query parameter appears twice."
     if b"%" not in path and b"%" not in query:
         return None
     both = path + b"?" + query

@@ -16,6 +16,7 @@ from guilder.middlewares.problems import MEDIA_TYPE, problem, render
 HEADER_BYTES_MAX = 16_384
 HEADERS_MAX = 100
 REQUEST_TIMEOUT_S = 20
+LINGER_S = 1
 
 
 class TooManyConnections(GuilderError):
@@ -150,7 +151,11 @@ class HttpProtocol(HttpToolsProtocol):
             b"connection: close\r\n\r\n%b"
             % (MEDIA_TYPE.encode(), len(body), request_id.encode(), body)
         )
-        self.transport.close()
+        # Closing on unread bytes would reset the connection, and nobody would see the answer.
+        # So we only stop to write, and throw away what still comes for a moment.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _watch(self) -> None:
         """Close the connection if a request has been arriving for too long, else look again."""

@@ -1,12 +1,16 @@
 """Money in, step by step."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from guilder.gateways.errors import GatewayUnclear
+from guilder.kernel.ids import derived_uuid, encode_id
+from guilder.kernel.money import Money
 from guilder.ledger.errors import IdempotencyKeyReused
 from guilder.payments.rules import PaymentStatus
+from guilder.payments.service import Order
 from tests.support.gateways import World, principal
 
 
@@ -47,9 +51,6 @@ async def test_the_same_key_is_the_same_payment(world: World) -> None:
 async def test_a_key_is_not_reused(world: World) -> None:
     who = principal("user1")
     payment = await world.begin(key="one")
-    from guilder.kernel.money import Money
-    from guilder.payments.service import Order
-
     order = Order(
         user_id=who.user_id,
         wallet_id=who.wallet_id,
@@ -65,8 +66,6 @@ async def test_a_call_that_times_out_after_its_effect_is_found_out_by_the_retry(
     world: World,
 ) -> None:
     payment_id = (await world.begin(key="probe")).id
-    from guilder.kernel.ids import derived_uuid, encode_id
-
     lost = encode_id("payment", derived_uuid("payment", principal("user1").user_id, "lost"))
     await world.script(lost, hang_ms=0)
     with pytest.raises(GatewayUnclear):
@@ -80,8 +79,6 @@ async def test_a_call_that_times_out_after_its_effect_is_found_out_by_the_retry(
 
 
 async def test_a_call_that_times_out_is_found_out_by_the_janitor(world: World) -> None:
-    from guilder.kernel.ids import derived_uuid, encode_id
-
     lost = encode_id("payment", derived_uuid("payment", principal("user1").user_id, "lost"))
     await world.script(lost, hang_ms=0)
     with pytest.raises(GatewayUnclear):
@@ -133,8 +130,6 @@ async def test_money_arrives_in_the_background(world: World) -> None:
         each.start()
     payment = await world.begin()
     await world.press(payment)
-    import asyncio
-
     async with asyncio.timeout(10):
         while await world.balance() != 1_000:
             await asyncio.sleep(0.01)

@@ -17,7 +17,7 @@ import pytest
 from guilder.storage import embedded, open_storage
 from guilder.storage.base import Storage
 from guilder.storage.embedded import EmbeddedPostgres
-from guilder.storage.embedded_files import APPLICATION, OWNER, choose_account
+from guilder.storage.embedded_files import APPLICATION, OWNER, Account, choose_account
 from guilder.storage.embedded_processes import end_leftovers, processes_in, recorded_postmaster
 from guilder.storage.errors import DatabaseInUse, DatabaseNotStarted
 from guilder.storage.postgres.storage import PostgresStorage
@@ -47,6 +47,14 @@ async def ask(server: EmbeddedPostgres, sql: str, role: str = OWNER) -> object:
         return await connection.fetchval(sql)
     finally:
         await connection.close()
+
+
+def sleeper(account: Account) -> "subprocess.Popen[bytes]":
+    """Start a program that has nothing to do with PostgreSQL."""
+    process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
+        ["/bin/sleep", "600"], cwd="/", **account.popen_arguments()
+    )
+    return process
 
 
 async def until_ended(pid: int) -> None:
@@ -247,9 +255,8 @@ async def test_a_server_that_outlived_guilder_is_ended_at_the_next_start(used: P
         assert other.stdout is not None
         ready = await asyncio.to_thread(other.stdout.readline)
         postmaster = int(ready.split()[1])
-        for pid in processes_with("exec 3<&0"):
-            if str(used) in Path(f"/proc/{pid}/cmdline").read_text():
-                os.kill(pid, signal.SIGKILL)
+        for pid in set(processes_with("exec 3<&0")) & set(processes_with(str(used))):
+            os.kill(pid, signal.SIGKILL)
         other.kill()
         await asyncio.to_thread(other.wait)
         assert is_running(postmaster)
@@ -268,7 +275,7 @@ async def test_a_killed_server_comes_back_by_itself(used: Path) -> None:
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
         async with asyncio.timeout(60):
-            while server.pid in {killed, None}:
+            while server.pid in {killed, None}:  # noqa: ASYNC110 - no event tells
                 await asyncio.sleep(1 / 100)
             while True:
                 try:
@@ -317,9 +324,7 @@ async def test_a_stale_pid_file_that_names_a_stranger(used: Path) -> None:
     content = pid_file.read_text().split("\n")
     await server.stop()
     account = choose_account("nobody")
-    with subprocess.Popen(  # type: ignore[call-overload]
-        ["/bin/sleep", "600"], cwd="/", **account.popen_arguments()
-    ) as stranger:
+    with sleeper(account) as stranger:
         pid_file.write_text("\n".join([str(stranger.pid), *content[1:]]))
         account.give(pid_file)
         await server.start()
@@ -337,7 +342,7 @@ async def test_another_major_version_is_refused(used: Path) -> None:
     ours = version.read_text()
     version.write_text("17\n")
     try:
-        with pytest.raises(DatabaseNotStarted, match="PostgreSQL 17.*pg_upgrade"):
+        with pytest.raises(DatabaseNotStarted, match=r"PostgreSQL 17.*pg_upgrade"):
             await EmbeddedPostgres(used).start()
     finally:
         version.write_text(ours)
@@ -364,11 +369,14 @@ async def test_a_first_start_that_is_cancelled_leaves_no_process_and_no_lock() -
     with reachable_directory() as directory:
         data = directory / "data"
         for turns in (1, 20, 60):
-            task = asyncio.create_task(EmbeddedPostgres(data).start())
+            server = EmbeddedPostgres(data)
+            task = asyncio.create_task(server.start())
             for _ in range(turns):
                 await asyncio.sleep(1 / 100)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            if not task.cancelled():
+                await server.stop()
             assert processes_in(data / "postgresql") == []
         storage = await open_storage(data_directory=data)
         await storage.close()

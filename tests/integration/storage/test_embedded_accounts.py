@@ -1,10 +1,9 @@
-"""The bundled server as root and as an ordinary user, and programs or directories that are closed."""
+"""The bundled server as root, as an ordinary user, and among closed directories."""
 
 import asyncio
 import os
 import pwd
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,13 @@ from guilder.storage.embedded import EmbeddedPostgres
 from guilder.storage.embedded_files import choose_account, installed_programs
 from guilder.storage.errors import DatabaseNotStarted
 from tests.support.databases import reachable_directory
-from tests.support.processes import other_guilder
+from tests.support.processes import interpreter_for, other_guilder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change accounts")
+
+
+def owner_of(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
 
 
 @as_root
@@ -25,7 +28,7 @@ async def test_as_root_the_server_runs_as_an_unprivileged_account() -> None:
         server = EmbeddedPostgres(directory / "data")
         await server.start()
         assert server.pid is not None
-        assert Path(f"/proc/{server.pid}").stat().st_uid == pwd.getpwnam("nobody").pw_uid
+        assert owner_of(server.pid) == pwd.getpwnam("nobody").pw_uid
         await server.stop()
 
 
@@ -49,32 +52,22 @@ async def test_an_account_that_will_not_do(tmp_path: Path, name: str, said: str)
 
 async def test_an_ordinary_user_needs_no_other_account() -> None:
     nobody = choose_account("nobody")
-    uid = nobody.uid
-    if not nobody.can_run([sys.executable, "-c", "import guilder.storage, tests.support.models"]):
-        if uid is not None and not _can_import(uid):
-            pytest.skip("this checkout is closed to other accounts")
+    python = interpreter_for(nobody)
+    if python is None:
+        pytest.skip("this checkout, or its interpreter, is closed to other accounts")
     with reachable_directory() as directory:
         data = directory / "data"
         data.mkdir(mode=0o700)
         nobody.give(data)
-        with other_guilder(data, uid=uid) as other:
+        with other_guilder(data, account=nobody, python=python) as other:
             assert other.stdout is not None
             ready = await asyncio.to_thread(other.stdout.readline)
             assert ready.startswith("ready"), ready
             assert other.stdin is not None
             other.stdin.close()
             assert await asyncio.to_thread(other.stdout.readline) == "closed\n"
-        owner = os.geteuid() if uid is None else uid
+        owner = os.geteuid() if nobody.uid is None else nobody.uid
         assert {path.stat().st_uid for path in data.rglob("*")} == {owner}
-
-
-def _can_import(uid: int) -> bool:
-    """Tell whether an account reaches this checkout and its interpreter."""
-    account = choose_account("nobody")
-    checkout = Path(__file__).parents[3]
-    return uid == account.uid and account.can_run(
-        ["/bin/sh", "-c", f'cd "$0" && "{sys.executable}" -c "import guilder"', checkout]
-    )
 
 
 @as_root
@@ -102,7 +95,7 @@ async def test_a_data_directory_that_the_account_cannot_reach_is_said_with_the_c
     with reachable_directory() as directory:
         closed = directory / "closed"
         closed.mkdir(mode=0o700)
-        with pytest.raises(DatabaseNotStarted, match="cannot reach .*chmod o\\+x"):
+        with pytest.raises(DatabaseNotStarted, match=r"cannot reach .*chmod o\+x"):
             await open_storage(data_directory=closed / "data")
 
 

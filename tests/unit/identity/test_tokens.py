@@ -229,6 +229,14 @@ def test_algorithm_is_fixed_by_the_key(clock: HandClock, algorithm: str, kid: st
             made(clock).verify(f"{header}.{body}.{seal}")
 
 
+def test_a_right_seal_of_another_algorithm_is_refused(clock: HandClock) -> None:
+    header = encode(json.dumps(_HEADER | {"alg": "HS384"}).encode())
+    body = encode(json.dumps(_claims(clock)).encode())
+    seal = encode(hmac.digest(HS.key, f"{header}.{body}".encode(), "sha384"))
+    with pytest.raises(Unauthenticated):
+        made(clock).verify(f"{header}.{body}.{seal}")
+
+
 def test_public_key_is_no_hmac_key(clock: HandClock) -> None:
     public = Ed25519PrivateKey.from_private_bytes(ED.key).public_key().public_bytes_raw()
     for algorithm in ("HS256", "Ed25519"):

@@ -1,0 +1,1 @@
+"""One module per question. `python -m benchmarks` prints a JSON line for each figure."""
