@@ -7,7 +7,8 @@ from tests.support.gateways import World
 from tests.support.gateways import world as build
 
 
-@pytest.fixture
-async def world(storage: Storage) -> AsyncIterator[World]:
-    async with build(storage) as built:
+@pytest.fixture(scope="module")
+async def world(module_storage: Storage) -> AsyncIterator[World]:
+    """One for a module: each test looks only at what it made itself."""
+    async with build(module_storage) as built:
         yield built

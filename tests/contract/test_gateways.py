@@ -19,6 +19,7 @@ from guilder.gateways.simulator.models import Delivery, SimulatedState
 from guilder.gateways.simulator.signatures import HEADER, sign
 from guilder.kernel.currency import currency
 from guilder.kernel.money import MAX_MINOR, Money
+from guilder.storage.base import Range
 from tests.support.gateways import World
 
 USD = currency("USD")
@@ -123,22 +124,22 @@ async def test_an_unknown_destination_is_refused(gateway: Gateway) -> None:
 async def test_a_time_out_after_the_effect_is_unclear_and_the_same_key_finds_out(
     world: World, gateway: Gateway
 ) -> None:
-    await world.script("payment_a", hang_ms=0)
+    await world.script("payment_late", hang_ms=0)
     money = Money(5, USD)
     with pytest.raises(GatewayUnclear):
         await gateway.create_checkout(
-            "k", money=money, our_reference="payment_a", return_url=None
+            "late", money=money, our_reference="payment_late", return_url=None
         )
-    await world.script("payment_a")
+    await world.script("payment_late")
     found = await gateway.create_checkout(
-        "k", money=money, our_reference="payment_a", return_url=None
+        "late", money=money, our_reference="payment_late", return_url=None
     )
     created_at = (await world.company.simulator.payment(found.reference)).created_at
     assert created_at < world.clock(), "it is the one of the first call"
 
 
 async def test_no_call_waits_for_ever(world: World) -> None:
-    await world.script("payment_a", hang_ms=60_000)
+    await world.script("payment_hung", hang_ms=60_000)
     config = SimulatorConfig(
         api_url=world.config.api_url,
         public_url="",
@@ -150,7 +151,7 @@ async def test_no_call_waits_for_ever(world: World) -> None:
     hasty = SimulatorGateway(config)
     with pytest.raises(GatewayUnclear):
         await hasty.create_checkout(
-            "k", money=Money(5, USD), our_reference="payment_a", return_url=None
+            "late", money=Money(5, USD), our_reference="payment_hung", return_url=None
         )
     await hasty.aclose()
 
@@ -173,15 +174,14 @@ async def test_its_webhooks_prove_themselves_and_forged_ones_do_not(
     world: World, gateway: Gateway
 ) -> None:
     checkout = await gateway.create_checkout(
-        "k", money=Money(5, USD), our_reference="payment_a", return_url=None
+        "proven", money=Money(5, USD), our_reference="payment_a", return_url=None
     )
     await world.company.simulator.end_payment(checkout.reference, SimulatedState.CAPTURED)
     now = world.clock()
-    (first, *_) = await world.storage.documents(Delivery).page(
-        {"state": "waiting"}, within=None, limit=10
-    ) or [None]
-    assert first is not None
-    body = first.body.encode()
+    waiting = await world.storage.documents(Delivery).page(
+        {"state": "waiting"}, within=Range(field="due_at"), limit=100
+    )
+    body = next(each.body.encode() for each in waiting if checkout.reference in each.body)
     header = sign(body, secrets=world.config.webhook_secrets, now=now)
     event = gateway.verify_webhook({HEADER: header}, body, now)
     assert (event.kind, event.reference) == (SubjectKind.PAYMENT, checkout.reference)

@@ -18,7 +18,7 @@ class Size(StrEnum):
     LARGE = "large"
 
 
-class Parcel(Document):
+class Parcel(Document, frozen=True, kw_only=True):
     """A record with an indexed field of every type."""
 
     collection = "parcels"

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from io import StringIO
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -91,6 +92,13 @@ def test_a_database_that_is_away_is_said(run: Run) -> None:
     assert "--database-url" in err
 
 
+def test_verify_makes_no_database_of_its_own(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("verify", "--data-directory", str(tmp_path / "nothing"))
+    assert code == ExitCode.UNAVAILABLE
+    assert "There are no books in" in err
+    assert not (tmp_path / "nothing").exists()
+
+
 def test_an_unknown_option_is_a_usage_error(run: Run) -> None:
     assert run("serve", "--prot", "1")[0] == ExitCode.USAGE
 
@@ -147,7 +155,7 @@ def test_a_difference_is_told_with_its_position() -> None:
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (DatabaseInUse("Process 12 uses it."), ExitCode.UNAVAILABLE, "--data-directory"),
+        (DatabaseInUse("Process 12 uses it."), ExitCode.UNAVAILABLE, "Process 12 uses it."),
         (StorageUnavailable(), ExitCode.UNAVAILABLE, "--database-url"),
         (UnsafeDatabase("fsync is off."), ExitCode.UNAVAILABLE, "fsync is off."),
         (StoryStopped("No [button]."), ExitCode.WRONG, "No [button]."),

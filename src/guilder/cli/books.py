@@ -1,21 +1,35 @@
 """`guilder verify` and `guilder migrate`: what the command does on a database without serving."""
 
+from pathlib import Path
 from typing import Any
 
+from guilder.kernel.errors import GuilderError, Kind
 from guilder.ledger.verify import Report
 from guilder.ledger.verify import verify as verify_book
 from guilder.settings import Settings
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
+from guilder.storage.embedded_files import Layout
+
+
+class NoDatabase(GuilderError):
+    """Books are verified where there are books."""
+
+    code = "no_database"
+    kind = Kind.UNAVAILABLE
+    title = "There is no database"
 
 
 async def verify(settings: Settings) -> Report:
     """Verify the book of the database that the settings name.
 
     Raises:
+        NoDatabase: There was never a Guilder in the data directory.
         DatabaseInUse: The bundled database is run by a Guilder now.
         StorageUnavailable: The database is away.
     """
+    if settings.database_url is None:
+        _must_be_there(settings.data_directory)
     storage = await _opened(settings)
     try:
         return await verify_book(storage.ledger())
@@ -40,7 +54,14 @@ async def migrate(settings: Settings) -> list[str]:
         await storage.close()
 
 
+def _must_be_there(data_directory: Path) -> None:
+    """Refuse to make a new database only to find it empty."""
+    if not Layout(data_directory).data.is_dir():
+        raise NoDatabase(f"There are no books in {data_directory}. Name a --data-directory.")
+
+
 async def _opened(settings: Settings) -> Storage:
+    """Open the database that the settings name."""
     url, owner_url = settings.database_url, settings.database_owner_url
     return await open_storage(
         url.get_secret_value() if url else None,

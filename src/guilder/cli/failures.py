@@ -7,13 +7,9 @@ from rich.markup import escape
 from guilder.cli.demo.failure import StoryStopped
 from guilder.cli.exit_codes import ExitCode
 from guilder.kernel.errors import GuilderError, Kind
-from guilder.storage.errors import DatabaseInUse, StorageUnavailable, UnsafeDatabase
+from guilder.storage.errors import StorageUnavailable
 
-_CURES: dict[type[Exception], str] = {
-    DatabaseInUse: "Stop the other Guilder, or choose another directory: --data-directory PATH.",
-    StorageUnavailable: "Check that the database runs and that --database-url is right.",
-    UnsafeDatabase: "Change that setting in the database; Guilder cannot keep money without it.",
-}
+_AWAY = "Check that the database runs, and that GUILDER_DATABASE_URL or --database-url is right."
 
 
 class PortTaken(Exception):
@@ -71,4 +67,5 @@ def _code(error: Exception) -> ExitCode:
 def _cure(error: Exception) -> str:
     if isinstance(error, PortTaken):
         return error.cure
-    return next((cure for kind, cure in _CURES.items() if isinstance(error, kind)), "")
+    # The other errors name their cure themselves.
+    return _AWAY if isinstance(error, StorageUnavailable) else ""

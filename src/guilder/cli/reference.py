@@ -41,7 +41,7 @@ def errors_page() -> str:
         "Every error is `application/problem+json` (RFC 9457). Decide by `code`: it is stable,",
         "while `title` and `detail` are for people. `retryable` says that the same request, under",
         "the same idempotency key, may succeed later; `Retry-After` says when. `errors` points at",
-        "fields.",
+        "fields. A few are about the deployment: the command says them, with an exit code instead.",
         "",
         "| code | status | retryable |",
         "|---|---|---|",

@@ -6,8 +6,7 @@ Each process counts for itself: with several, the published rate is per process.
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,17 +23,16 @@ UNLIMITED_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Asked by the machine's own supervisor, which must not be told to come back later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a bucket says about one request.
 
     Args:
-        allowed: The request may pass.
+        is_allowed: The request may pass.
         remaining: Requests that would pass right now.
         wait_s: Whole seconds until one would pass; 0 if one would now.
     """
 
-    allowed: bool
+    is_allowed: bool
     remaining: int
     wait_s: int
 
@@ -61,7 +59,8 @@ class TokenBucket:
         """Make a limit of which everybody's bucket is full."""
         check(requests > 0 and seconds > 0 and keys_max > 0, "a rate is positive")
         self.name = name
-        self.policy = f'"{name}";q={requests};w={seconds}'
+        self.policy = f'"{name}";q={requests};w={seconds}'.encode()
+        self._left = f'"{name}";r=%d;t=%d'.encode()
         self._requests = requests
         self._step_ns = seconds * _NS // requests
         self._span_ns = self._step_ns * requests
@@ -73,6 +72,10 @@ class TokenBucket:
         """Return how many keys are remembered."""
         return len(self._full_at)
 
+    def left(self, decision: Decision) -> bytes:
+        """Return the value of `RateLimit` after a decision."""
+        return self._left % (decision.remaining, decision.wait_s)
+
     def take(self, key: str) -> Decision:
         """Take a token from the bucket of `key`, if it has one."""
         now = self._monotonic_ns()
@@ -80,12 +83,12 @@ class TokenBucket:
         free_ns = self._span_ns - (full_at - now)
         if free_ns < 0:
             self._full_at.move_to_end(key)
-            return Decision(allowed=False, remaining=0, wait_s=-(free_ns // _NS))
+            return Decision(is_allowed=False, remaining=0, wait_s=-(free_ns // _NS))
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         if len(self._full_at) > self._keys_max:
             self._full_at.popitem(last=False)
-        return Decision(allowed=True, remaining=free_ns // self._step_ns, wait_s=0)
+        return Decision(is_allowed=True, remaining=free_ns // self._step_ns, wait_s=0)
 
 
 class RateLimitMiddleware:
@@ -127,8 +130,8 @@ class RateLimitMiddleware:
             return
         bucket, decision = self._decide(scope)
         headers = [
-            (b"ratelimit-policy", bucket.policy.encode()),
-            (b"ratelimit", f'"{bucket.name}";r={decision.remaining};t={decision.wait_s}'.encode()),
+            (b"ratelimit-policy", bucket.policy),
+            (b"ratelimit", bucket.left(decision)),
         ]
 
         def send_counted(message: Message) -> Awaitable[None]:
@@ -136,7 +139,7 @@ class RateLimitMiddleware:
                 message["headers"] = [*message.get("headers", ()), *headers]
             return send(message)
 
-        if decision.allowed:
+        if decision.is_allowed:
             await self.app(scope, receive, send_counted)
         else:
             error = RateLimited(
@@ -148,13 +151,13 @@ class RateLimitMiddleware:
         """Return the bucket that refuses, or else the one with least left."""
         client = client_address(scope, self.trusted_proxies)
         least = self.address, self.address.take(client)
-        if not least[1].allowed:
+        if not least[1].is_allowed:
             return least
         if scope["path"] in SIGN_IN_PATHS:
             return self.sign_in, self.sign_in.take(client)
         user = self.identify(scope)
         if user is not None:
             mine = self.user.take(user)
-            if not mine.allowed or mine.remaining < least[1].remaining:
+            if not mine.is_allowed or mine.remaining < least[1].remaining:
                 return self.user, mine
         return least

@@ -129,8 +129,7 @@ class PayoutService:
             raise refusal(outcome.verdict)
         if outcome.transfer is None:
             raise InvariantViolation("a transfer in the journal comes with its verdict")
-        if outcome.verdict is Verdict.CREATED:
-            await self._begin(payout_of(outcome.transfer))
+        await self._begin(payout_of(outcome.transfer), is_new=outcome.verdict is Verdict.CREATED)
         return Requested(outcome.transfer, outcome.verdict is Verdict.EXISTS)
 
     async def payout(self, payout_id: str, *, user_id: UserId) -> Payout:
@@ -145,11 +144,12 @@ class PayoutService:
             raise NotFound
         return found
 
-    async def _begin(self, payout: Payout) -> None:
+    async def _begin(self, payout: Payout, *, is_new: bool) -> None:
         """Write the payout down at once. If that fails, the follower finds its transfer."""
         with suppress(DuplicateDocument, StorageUnavailable):
-            await self._payouts.insert(payout)
-        self._task.wake()
+            if is_new or await self._payouts.get(payout.id) is None:
+                await self._payouts.insert(payout)
+                self._task.wake()
 
     async def _open_transit(self, gateway: str, asset: str) -> None:
         """Open the account of what is on its way, once in the life of this process."""

@@ -87,7 +87,7 @@ class Account:
                 env={},
                 **self.popen_arguments(),  # type: ignore[call-overload]
             )
-        except PermissionError:
+        except OSError:  # Closed to it, not there, or no program.
             return False
         return bool(done.returncode == 0)
 

@@ -10,8 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from guilder.kernel.errors import GuilderError, Kind, Malformed
-from guilder.kernel.ids import new_id
 from guilder.middlewares.problems import MEDIA_TYPE, problem, render
+from guilder.middlewares.request_id import new_request_id
 
 HEADER_BYTES_MAX = 16_384
 HEADERS_MAX = 100
@@ -30,7 +30,7 @@ class TooManyConnections(GuilderError):
 
 async def _too_many(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - uvicorn's types
     """Answer a connection beyond the limit, and close it."""
-    scope["state"] = {"request_id": new_id("req")}
+    scope["state"] = {"request_id": new_request_id()}
     response = render(TooManyConnections(retry_after_s=1), scope)
     response.headers["Connection"] = "close"
     response.headers["Request-Id"] = scope["state"]["request_id"]
@@ -141,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
     def _refuse(self, detail: str) -> None:
         """Answer with a problem and close."""
         self._is_refused = True
-        request_id = new_id("req")
+        request_id = new_request_id()
         scope = {"path": "", "state": {"request_id": request_id}}
         body = msgspec.json.encode(problem(Malformed(detail), scope))
         self.transport.write(

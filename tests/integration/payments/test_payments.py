@@ -91,6 +91,7 @@ async def test_a_call_that_times_out_is_found_out_by_the_janitor(world: World) -
 
 async def test_the_janitor_finds_what_no_webhook_told(world: World) -> None:
     payment = await world.begin()
+    await world.deliver()
     await world.script(payment.id, is_lost=True)
     await world.press(payment)
     await world.deliver()

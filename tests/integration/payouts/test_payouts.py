@@ -95,7 +95,7 @@ async def test_the_follower_finds_a_transfer_whose_payout_was_never_written(
 ) -> None:
     await world.fund()
 
-    async def crash(_payout: Payout) -> None:
+    async def crash(_payout: Payout, *, is_new: bool) -> None:
         raise ConnectionError
 
     monkeypatch.setattr(world.payouts, "_begin", crash)

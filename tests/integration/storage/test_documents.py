@@ -318,10 +318,10 @@ async def test_times_are_kept_to_the_millisecond_in_utc(parcels: Collection[Parc
 
 
 async def test_a_field_that_is_new_has_its_default_in_old_documents(new_storage: Storage) -> None:
-    class Before(Document):
+    class Before(Document, frozen=True, kw_only=True):
         collection = "grown"
 
-    class After(Document):
+    class After(Document, frozen=True, kw_only=True):
         collection = "grown"
         indexes = (("colour",),)
 

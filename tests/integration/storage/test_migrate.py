@@ -129,11 +129,11 @@ async def test_tables_and_indexes_are_made_once_and_named_after_their_fields(
 
 
 async def test_a_unique_index_that_the_data_breaks_is_refused(new_storage: Storage) -> None:
-    class Before(Document):
+    class Before(Document, frozen=True, kw_only=True):
         collection = "crates"
         name: str
 
-    class After(Before):
+    class After(Before, frozen=True, kw_only=True):
         unique = (("name",),)
 
     await new_storage.migrate([Before])

@@ -25,7 +25,8 @@ def run(console: Console, *, url: str | None) -> bool:
         StoryStopped: It could not be played to the end.
     """
     started_s = time.monotonic()
-    signal.signal(signal.SIGTERM, _leave_in_order)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _leave_in_order)
     card = _elsewhere(console, url) if url else _on_its_own(console)
     took_s = time.monotonic() - started_s
     if card.failed:
@@ -73,6 +74,6 @@ def _verify(card: Scorecard, guilder: TemporaryGuilder) -> None:
     card.expect("on accounts above zero", expected={"USD": LEFT}, actual=report.totals)
 
 
-def _leave_in_order(_signal: int, _frame: FrameType | None) -> None:
+def _leave_in_order(number: int, _frame: FrameType | None) -> None:
     # As an exception, so that the server is stopped and its directory removed on the way out.
-    raise SystemExit(128 + signal.SIGTERM)
+    raise SystemExit(128 + number)

@@ -109,7 +109,8 @@ class DocumentTable:  # sql: ours, names that a model declares
         self._columns = {field: _column(field, hints) for field in sorted(indexed)}
         self._id = _Column("id", str)
         self._index_names = {index_name(self.name, fields, "key"): fields for fields in self.unique}
-        check(len(self._index_names) == len(self.unique), f"{self.name}: an index is there twice")
+        declared = len(model.unique) + len(model.indexes)
+        check(len(self.create_indexes()) == declared, f"{self.name}: an index is there twice")
         self._write_statements()
 
     def _write_statements(self) -> None:

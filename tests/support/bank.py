@@ -1,0 +1,377 @@
+"""A bank under kill -9: processes that move money, a database that dies under them, and a comparison
+of what was acknowledged with what the books say."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from guilder.ledger.journal import Journal
+from guilder.ledger.models import TransferRequest, Verdict
+from guilder.ledger.verify import verify
+from guilder.storage import open_storage
+from guilder.storage.base import Storage
+from guilder.storage.embedded import EmbeddedPostgres
+from guilder.storage.embedded_files import APPLICATION, OWNER
+from tests.support.bank_worker import (
+    ACCOUNTS,
+    ANSWER,
+    Answer,
+    bank_account_id,
+    bank_accounts,
+    transfer,
+    transfer_id,
+)
+from tests.support.databases import reachable_directory, url_of
+from tests.support.kills import cut_connections, kill_database
+from tests.support.planted import FORGETFUL_SETTINGS, UNCONSTRAINED
+
+WORKERS = 2
+FUNDS = 5_000
+"""Minor units that each account begins with: little enough that some transfers are refused."""
+PATIENCE_S = 60.0
+"""For what takes a second on a quiet machine."""
+_POLL_S = 0.005
+
+_TOTAL = """
+SELECT sum(posted), min(posted) FROM book_main.balances
+WHERE account_id = ANY($1::uuid[])
+"""
+
+
+class WorkerProcess:
+    """One process of `bank_worker`, started again as often as it is killed.
+
+    Args:
+        number: 0 to `WORKERS` - 1; its transfers are number, number + `WORKERS`, ...
+    """
+
+    def __init__(self, number: int, *, directory: Path, url: str, fault: str | None) -> None:
+        self.answers = directory / f"answers-{number}"
+        self.errors = directory / f"errors-{number}"
+        self.answers.touch()
+        self._number = number
+        self._url = url
+        self._fault = fault
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start; what was begun and not answered is asked for again."""
+        answered = {number for number, _ in self.read()}
+        first = max(answered, default=self._number - WORKERS) + WORKERS
+        order = {
+            "url": self._url,
+            "answers": str(self.answers),
+            "fault": self._fault,
+            "again": [n for n in range(self._number, first, WORKERS) if n not in answered],
+            "first": first,
+            "step": WORKERS,
+        }
+        with self.errors.open("ab") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.bank_worker", json.dumps(order)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                cwd=Path(__file__).parents[2],
+            )
+
+    def kill(self) -> None:
+        """End it without a chance to do anything more."""
+        if self._process is not None:
+            self._process.kill()
+            self._close()
+
+    def finish(self) -> None:
+        """Let it end what it has begun."""
+        if self._process is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        code = self._process.wait(PATIENCE_S)
+        assert code == 0, self.errors.read_text()
+
+    def read(self) -> list[tuple[int, Answer]]:
+        """Return what it has put down, in order. The last may be half written."""
+        data = self.answers.read_bytes()
+        whole = len(data) // ANSWER.size * ANSWER.size
+        return [(number, Answer(kind)) for number, kind in ANSWER.iter_unpack(data[:whole])]
+
+    def count(self) -> int:
+        return self.answers.stat().st_size // ANSWER.size
+
+    def _close(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(BrokenPipeError):
+                if self._process.stdin is not None:
+                    self._process.stdin.close()
+            self._process.wait()
+            self._process = None
+
+
+@dataclass
+class Audit:
+    """What the books say, held against what was answered."""
+
+    acknowledged: int = 0
+    refused: int = 0
+    asked_again: int = 0
+    reads: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    recovery_s: list[float] = field(default_factory=list)
+    faults: dict[str, object] = field(default_factory=dict)
+    """By name; empty if the books are right."""
+
+    def note(self, name: str, found: object) -> None:
+        """Record a fault if something was found."""
+        if found:
+            self.faults[name] = found
+
+    def __str__(self) -> str:
+        worst = max(self.recovery_s, default=0.0)
+        return (
+            f"{sum(self.kills.values())} kills {dict(self.kills)}, "
+            f"{self.acknowledged} acknowledged, {self.refused} refused, "
+            f"{self.asked_again} asked again, {self.reads} reads of the total, "
+            f"slowest recovery {worst:.1f} s, faults {self.faults or 'none'}"
+        )
+
+
+class Bank:
+    """The database and the processes of one run."""
+
+    def __init__(self, server: EmbeddedPostgres, workers: list[WorkerProcess]) -> None:
+        self.server = server
+        self.workers = workers
+        self.audit = Audit()
+        self._wrong_reads: list[tuple[int, int]] = []
+        self._chance = random.Random(1)
+        self.killers: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "worker": self._kill_worker,
+            "database": self._kill_database,
+            "everything": self._kill_everything,
+            "connections": self._cut_connections,
+        }
+
+    def answered(self) -> int:
+        """Return how many answers were put down."""
+        return sum(worker.count() for worker in self.workers)
+
+    async def wait_for_answers(self, more: int) -> None:
+        """Wait until so many more were put down."""
+        wanted = self.answered() + more
+        async with asyncio.timeout(PATIENCE_S):
+            while self.answered() < wanted:  # noqa: ASYNC110 - another process writes the file
+                await asyncio.sleep(_POLL_S)
+
+    async def kill(self, what: str) -> None:
+        """Kill under load and wait until money moves again."""
+        await self.wait_for_answers(self._chance.randint(50, 800))
+        await self.killers[what]()
+        began = time.monotonic()
+        self.audit.kills[what] += 1
+        # What was in a pipe or a batch does not count as recovery.
+        await self.wait_for_answers(CROWD_ANSWERS)
+        self.audit.recovery_s.append(time.monotonic() - began)
+
+    async def _kill_worker(self) -> None:
+        worker = self._chance.choice(self.workers)
+        worker.kill()
+        worker.start()
+
+    async def _kill_database(self) -> None:
+        kill_database(self.server.layout.data)
+
+    async def _kill_everything(self) -> None:
+        kill_database(self.server.layout.data)
+        for worker in self.workers:
+            worker.kill()
+            worker.start()
+
+    async def _cut_connections(self) -> None:
+        await cut_connections(self.server)
+
+    async def read_totals(self) -> None:
+        """Read all balances over and over; whatever is killed, they add up."""
+        ids = [bank_account_id(number) for number in range(1, ACCOUNTS + 1)]
+        while True:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection = await asyncpg.connect(
+                    **self.server.connect_arguments(OWNER),
+                    server_settings={"default_transaction_read_only": "on"},
+                    timeout=5,
+                    command_timeout=5,
+                )
+                try:
+                    while True:
+                        total, least = await connection.fetchrow(_TOTAL, ids)
+                        self.audit.reads += 1
+                        if total != ACCOUNTS * FUNDS or least < 0:
+                            self._wrong_reads.append((int(total), least))
+                        await asyncio.sleep(_POLL_S)
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(_POLL_S)
+
+    async def compare(self) -> None:
+        """Hold the books against every answer."""
+        answers = Counter[Answer]()
+        told: defaultdict[Answer, set[UUID]] = defaultdict(set)
+        numbers: set[int] = set()
+        for number, answer in itertools.chain.from_iterable(w.read() for w in self.workers):
+            answers[answer] += 1
+            told[answer].add(transfer_id(number))
+            if answer in (Answer.CREATED, Answer.EXISTS):
+                numbers.add(number)
+        moved = told[Answer.CREATED] | told[Answer.EXISTS]
+        audit = self.audit
+        audit.acknowledged, audit.refused = len(moved), len(told[Answer.REFUSED])
+        audit.asked_again = answers[Answer.REPEATED] + answers[Answer.CONTRADICTED]
+        audit.note("wrong reads", self._wrong_reads[:5])
+        audit.note("contradicted", answers[Answer.CONTRADICTED])
+        audit.note("errors", answers[Answer.ERROR])
+        await self._compare_with_journal(moved, told[Answer.REFUSED])
+        await self._compare_balances(numbers)
+
+    async def _compare_with_journal(self, moved: set[UUID], refused: set[UUID]) -> None:
+        audit = self.audit
+        connection = await asyncpg.connect(**self.server.connect_arguments(OWNER))
+        try:
+            rows = await connection.fetch(
+                "SELECT id, position FROM book_main.transfers WHERE code = 'bank'"
+            )
+            journal = Counter(row["id"] for row in rows)
+            positions = await connection.fetchrow(
+                "SELECT count(*), coalesce(max(position), 0), count(DISTINCT position) "
+                "FROM book_main.transfers"
+            )
+            total = await connection.fetchval("SELECT sum(posted) FROM book_main.balances")
+        finally:
+            await connection.close()
+        audit.note("lost", len(moved - journal.keys()))
+        audit.note("doubled", sum(count > 1 for count in journal.values()))
+        audit.note("moved without an answer", len(journal.keys() - moved))
+        audit.note("refused and moved", len(journal.keys() & refused))
+        audit.note("gaps", None if len(set(positions)) == 1 else tuple(positions))
+        audit.note("wrong total", int(total))
+        storage = await open_storage(
+            url_of(self.server, OWNER), accepted_settings=frozenset({"synchronous_commit"})
+        )
+        report = await verify(storage.ledger())
+        await storage.close()
+        audit.note("verify", report.difference)
+
+
+    async def _compare_balances(self, moved: set[int]) -> None:
+        """Work out what every account must have, from nothing but the answers."""
+        expected = Counter({bank_account_id(n): FUNDS for n in range(1, ACCOUNTS + 1)})
+        for request in map(transfer, moved):
+            expected[request.debit_account_id] -= request.amount_minor
+            expected[request.credit_account_id] += request.amount_minor
+        connection = await asyncpg.connect(**self.server.connect_arguments(OWNER))
+        try:
+            rows = await connection.fetch(
+                "SELECT account_id, posted FROM book_main.balances WHERE account_id = ANY($1)",
+                list(expected),
+            )
+        finally:
+            await connection.close()
+        wrong = [row for row in rows if row["posted"] != expected[row["account_id"]]]
+        self.audit.note("wrong balances", len(wrong))
+
+
+CROWD_ANSWERS = 200
+"""So many new answers after a kill mean that the bank works again."""
+
+
+@contextlib.asynccontextmanager
+async def open_bank(fault: str | None = None) -> AsyncIterator[Bank]:
+    """Run a bank, with a fault planted or none. Nothing of it is left in the end."""
+    settings = {"shared_buffers": "64MB", **FORGETFUL_SETTINGS} if fault else {}
+    with reachable_directory() as directory:
+        server = EmbeddedPostgres(directory / "data", settings=settings)
+        await server.start()
+        workers: list[WorkerProcess] = []
+        try:
+            storage = await open_storage(
+                url_of(server, APPLICATION), owner_url=url_of(server, OWNER)
+            )
+            await storage.migrate([])
+            await fund(storage)
+            await storage.close()
+            await _plant(server, fault)
+            url = url_of(server, APPLICATION)
+            workers += [
+                WorkerProcess(number, directory=directory, url=url, fault=fault)
+                for number in range(WORKERS)
+            ]
+            yield Bank(server, workers)
+        finally:
+            for worker in workers:
+                worker.kill()
+            await server.stop()
+
+
+async def fund(storage: Storage) -> None:
+    """Open the accounts and give each account its funds."""
+    journal = Journal(storage.ledger())
+    await journal.open_accounts(bank_accounts())
+    await journal.start()
+    outcomes = await journal.post_all(
+        [
+            TransferRequest(
+                id=UUID(int=number),
+                debit_account_id=bank_account_id(0),
+                credit_account_id=bank_account_id(number),
+                amount_minor=FUNDS,
+                asset="USD",
+                code="fund",
+                fingerprint=bytes(32),
+            )
+            for number in range(1, ACCOUNTS + 1)
+        ]
+    )
+    await journal.stop()
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.CREATED}
+
+
+async def _plant(server: EmbeddedPostgres, fault: str | None) -> None:
+    """Take away what would keep a planted fault from showing."""
+    connection = await asyncpg.connect(**server.connect_arguments(OWNER))
+    for statement in UNCONSTRAINED.get(fault or "", ()):
+        await connection.execute(statement)
+    await connection.close()
+
+
+async def run_bank(
+    kills: list[str], *, fault: str | None = None, answers_at_least: int = 0
+) -> Audit:
+    """Let the bank work, kill what `kills` names one after another, and compare."""
+    async with open_bank(fault) as bank:
+        for worker in bank.workers:
+            worker.start()
+        reader = asyncio.create_task(bank.read_totals())
+        try:
+            await bank.wait_for_answers(CROWD_ANSWERS)
+            for what in kills:
+                await bank.kill(what)
+            while bank.answered() < answers_at_least:
+                await bank.wait_for_answers(CROWD_ANSWERS)
+            for worker in bank.workers:
+                await asyncio.to_thread(worker.finish)
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+        await bank.compare()
+    return bank.audit
