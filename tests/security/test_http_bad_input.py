@@ -65,7 +65,9 @@ def refused(response: httpx2.Response, *wanted: tuple[int, str]) -> dict[str, An
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize(("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES])
+@pytest.mark.parametrize(
+    ("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES]
+)
 async def test_bad_bodies(guilder: Running, path: str, body: bytes, status: int, code: str) -> None:
     began = time.monotonic()
     response = await guilder.client.post(path, content=body, headers=JSON)
@@ -74,7 +76,9 @@ async def test_bad_bodies(guilder: Running, path: str, body: bytes, status: int,
 
 
 @pytest.mark.parametrize("path", MONEY_PATHS)
-@pytest.mark.parametrize(("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES])
+@pytest.mark.parametrize(
+    ("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES]
+)
 async def test_bad_bodies_about_money(
     guilder: Running, somebody: Person, path: str, body: bytes, status: int, code: str
 ) -> None:
@@ -149,7 +153,12 @@ async def test_bad_addresses(guilder: Running, somebody: Person, target: str) ->
 async def test_bad_filters(guilder: Running, somebody: Person, query: str) -> None:
     response = await somebody.get(f"/v1/transactions?{query}")
     assert response.status_code in {400, 422}, response.text
-    assert response.json()["code"] in {"invalid", "malformed", "cursor_mismatch", "currency_unknown"}
+    assert response.json()["code"] in {
+        "invalid",
+        "malformed",
+        "cursor_mismatch",
+        "currency_unknown",
+    }
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,9 @@ async def test_what_is_not_http_is_refused(guilder: Running, sent: bytes) -> Non
     assert answer == b"" or parts(answer)[0] == 400
 
 
-@pytest.mark.parametrize("where", ["one header", "many headers", "the target", "a name", "a trickle"])
+@pytest.mark.parametrize(
+    "where", ["one header", "many headers", "the target", "a name", "a trickle"]
+)
 async def test_headers_are_limited(guilder: Running, where: str) -> None:
     sent = {
         "one header": b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000,
@@ -152,9 +154,7 @@ async def _crowd(guilder: Running, size: int) -> AsyncIterator[None]:
         b"POST /v1/login HTTP/1.1\r\nContent-Length: 60000\r\n\r\n" + b"{" * 1_000,
         b"",
     ]
-    opened = await asyncio.gather(
-        *(asyncio.open_connection(*guilder.address) for _ in range(size))
-    )
+    opened = await asyncio.gather(*(asyncio.open_connection(*guilder.address) for _ in range(size)))
     for number, (_, writer) in enumerate(opened):
         writer.write(begun[number % len(begun)])
     yield

@@ -20,8 +20,8 @@ DESCRIPTION: Final = """\
 A digital wallet and payments backend on strict double-entry books.
 
 **Sign in.** `POST /v1/register`, then `POST /v1/login`; send
-`Authorization: Bearer <access_token>`. Access tokens live minutes: `POST /v1/auth/refresh` makes the next pair and turns the refresh token
-over; using an old one again ends the session.
+`Authorization: Bearer <access_token>`. Access tokens live minutes: `POST /v1/auth/refresh` makes
+the next pair and turns the refresh token over; using an old one again ends the session.
 
 **Money** is `{"amount": 1250, "currency": "USD"}`: whole minor units (cents here; yen have none,
 Kuwaiti dinars have three digits) beside an ISO 4217 code, 1 to 9223372036854775807. Fractions and

@@ -142,7 +142,9 @@ async def test_an_unexpected_error_says_nothing_about_itself(
 
 async def test_docs_load_nothing_from_elsewhere(guilder: Running) -> None:
     page = await guilder.client.get("/docs")
-    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
+    assert page.headers["content-security-policy"].startswith(
+        "default-src 'none'; script-src 'self'"
+    )
     for path in ("/docs/docs.js", "/docs/docs.css"):
         assert f'"{path}"' in page.text
         assert (await guilder.client.get(path)).status_code == 200

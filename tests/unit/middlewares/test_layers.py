@@ -64,8 +64,12 @@ async def test_a_page_keeps_its_own_policy() -> None:
         await Response(headers=headers)(scope, receive, send)
 
     layer = SecurityHeadersMiddleware(page)
-    assert (await answer(layer, scope_of("/p"))).headers["content-security-policy"] == "default-src 'self'"
-    assert (await answer(layer, scope_of("/q"))).headers["content-security-policy"] == POLICY.decode()
+    assert (await answer(layer, scope_of("/p"))).headers[
+        "content-security-policy"
+    ] == "default-src 'self'"
+    assert (await answer(layer, scope_of("/q"))).headers[
+        "content-security-policy"
+    ] == POLICY.decode()
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,11 @@ async def test_fields_are_listed() -> None:
 
 @pytest.mark.parametrize(
     ("error", "wait"),
-    [(Unavailable(), "1"), (Unavailable(retry_after_s=7), "7"), (RateLimited(retry_after_s=30), "30")],
+    [
+        (Unavailable(), "1"),
+        (Unavailable(retry_after_s=7), "7"),
+        (RateLimited(retry_after_s=30), "30"),
+    ],
 )
 async def test_what_may_be_sent_again_says_when(error: GuilderError, wait: str) -> None:
     got = await problem_of(error)
@@ -76,7 +80,8 @@ async def test_what_may_be_sent_again_says_when(error: GuilderError, wait: str) 
 
 
 @pytest.mark.parametrize(
-    "error", [RuntimeError("the password is hunter2"), InvariantViolation("hunter2"), KeyError("hunter2")]
+    "error",
+    [RuntimeError("the password is hunter2"), InvariantViolation("hunter2"), KeyError("hunter2")],
 )
 async def test_what_nobody_expected_is_not_explained(error: Exception) -> None:
     got = await problem_of(error)

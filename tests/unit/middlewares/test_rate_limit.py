@@ -19,7 +19,9 @@ class Clock:
         return self.now
 
 
-def bucket(clock: Clock, *, requests: int = 5, seconds: int = 10, keys_max: int = 100) -> TokenBucket:
+def bucket(
+    clock: Clock, *, requests: int = 5, seconds: int = 10, keys_max: int = 100
+) -> TokenBucket:
     return TokenBucket(
         "test", requests=requests, seconds=seconds, keys_max=keys_max, monotonic_ns=clock
     )
@@ -126,7 +128,8 @@ async def test_where_passwords_are_tried_the_limit_is_tighter(path: str) -> None
 async def test_a_user_is_limited_from_every_address() -> None:
     layer = limited(Clock(), user="user_1")
     statuses = [
-        (await answer(layer, scope_of("/v1/wallet", client=f"192.0.2.{n}"))).status for n in range(3)
+        (await answer(layer, scope_of("/v1/wallet", client=f"192.0.2.{n}"))).status
+        for n in range(3)
     ]
     assert statuses == [200, 200, 429]
 

@@ -48,14 +48,18 @@ def test_ordinary_text_stays(text: str) -> None:
      "e_mail", "phone", "card_number", "cvv", "pepper", "signing_key", "set-cookie", "database_url"],
 )  # fmt: skip
 def test_sensitive_names_hide_any_value(name: str) -> None:
-    event = redact(None, "info", {name: "innocent", "nested": {name: ["also"]}, "n": {"a": [{name: 7}]}})
+    event = redact(
+        None, "info", {name: "innocent", "nested": {name: ["also"]}, "n": {"a": [{name: 7}]}}
+    )
     assert event[name] == "[redacted]"
     assert "also" not in json.dumps(event)
     assert event["n"] == {"a": [{name: "[redacted]"}]}
 
 
 def test_objects_are_read_as_text() -> None:
-    event = redact(None, "error", {"error": ValueError("payer@example.com"), "count": 3, "ok": True})
+    event = redact(
+        None, "error", {"error": ValueError("payer@example.com"), "count": 3, "ok": True}
+    )
     assert event == {"error": "[redacted]", "count": 3, "ok": True}
 
 
