@@ -85,25 +85,27 @@ class Settings(BaseSettings):
     )
 
     environment: Literal["development", "production"] = Field(
-        "development",
+        default="development",
         description="`development` makes its own secrets and offers the simulator; "
         "`production` refuses everything unsafe.",
     )
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
+    )
     public_url: str | None = Field(
-        None,
+        default=None,
         pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
         description="Address under which people reach this server, without a slash at its end; "
         "by default made from `host` and `port`. Required to be https in production.",
     )
 
     database_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="`postgresql://...` of your own server; else the bundled PostgreSQL runs.",
     )
     database_owner_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="The same database as the role that owns the tables, used for migrations only.",
     )
     data_directory: Path = Field(
@@ -113,57 +115,67 @@ class Settings(BaseSettings):
     )
 
     signing_key: SecretStr | None = Field(
-        None,
+        default=None,
         description="Secret from which the key that signs access tokens is derived, at least "
         "32 characters. Required in production.",
     )
     signing_algorithm: Literal["HS256", "Ed25519"] = Field(
-        "HS256", description="How access tokens are signed."
+        default="HS256", description="How access tokens are signed."
     )
     signing_key_previous: SecretStr | None = Field(
-        None,
+        default=None,
         description="The signing key before this one: its tokens are still accepted. Keep it for "
         "`access_ttl_s` after a change.",
     )
     pepper: SecretStr | None = Field(
-        None,
+        default=None,
         description="Secret mixed into every password hash, at least 32 characters. "
         "Losing it makes every password useless. Required in production.",
     )
-    access_ttl_s: int = Field(900, ge=30, le=86_400, description="Life of an access token.")
+    access_ttl_s: int = Field(default=900, ge=30, le=86_400, description="Life of an access token.")
     refresh_ttl_s: int = Field(
-        2_592_000, ge=60, le=31_536_000, description="Life of a session: 30 days by default."
+        default=2_592_000,
+        ge=60,
+        le=31_536_000,
+        description="Life of a session: 30 days by default.",
     )
-    bcrypt_cost: int = Field(12, ge=4, le=16, description="Work factor of password hashes.")
+    bcrypt_cost: int = Field(default=12, ge=4, le=16, description="Work factor of password hashes.")
 
     body_limit_bytes: int = Field(
-        65_536, ge=1_024, le=16_777_216, description="Largest request body that is read."
+        default=65_536, ge=1_024, le=16_777_216, description="Largest request body that is read."
     )
     header_limit_bytes: int = Field(
-        16_384, ge=4_096, le=1_048_576, description="Most bytes of a request line and its headers."
+        default=16_384,
+        ge=4_096,
+        le=1_048_576,
+        description="Most bytes of a request line and its headers.",
     )
     request_timeout_s: int = Field(
-        20, ge=1, le=600, description="A client that takes longer to send its request is cut off."
+        default=20,
+        ge=1,
+        le=600,
+        description="A client that takes longer to send its request is cut off.",
     )
     connections_max: int = Field(
-        4_096, ge=16, description="Connections beyond this number are answered with 503."
+        default=4_096, ge=16, description="Connections beyond this number are answered with 503."
     )
     shutdown_timeout_s: int = Field(
-        30, ge=1, le=600, description="How long requests in flight may take when stopping."
+        default=30, ge=1, le=600, description="How long requests in flight may take when stopping."
     )
 
     rate_limit_enabled: bool = Field(default=True, description="Count requests and answer 429.")
     rate_limit_address: RateText = Field(
-        "6000/60", description="Requests per client address and process, as requests/seconds."
+        default="6000/60",
+        description="Requests per client address and process, as requests/seconds.",
     )
     rate_limit_user: RateText = Field(
-        "3000/60", description="Requests per signed-in user and process."
+        default="3000/60", description="Requests per signed-in user and process."
     )
     rate_limit_sign_in: RateText = Field(
-        "60/60", description="Registrations and sign-ins per client address and process."
+        default="60/60", description="Registrations and sign-ins per client address and process."
     )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        (),
+        default=(),
         description="Addresses or networks, separated by commas, whose `X-Forwarded-For` is "
         "believed. Nobody's by default.",
     )
@@ -173,10 +185,12 @@ class Settings(BaseSettings):
         description="Offer the simulated gateway. On in development; refused in production.",
     )
     simulator_webhook_secret: SecretStr | None = Field(
-        None, description="Signs the simulator's webhooks; made up in development."
+        default=None, description="Signs the simulator's webhooks; made up in development."
     )
     default_currency: str = Field(
-        "USD", pattern=r"^[A-Z]{3}$", description="Currency of a wallet's main balance, ISO 4217."
+        default="USD",
+        pattern=r"^[A-Z]{3}$",
+        description="Currency of a wallet's main balance, ISO 4217.",
     )
 
     docs_enabled: bool = Field(
@@ -188,13 +202,14 @@ class Settings(BaseSettings):
         description="Serve `/metrics`. On in development; in production give `metrics_token` too.",
     )
     metrics_token: SecretStr | None = Field(
-        None, description="Bearer token that `/metrics` asks for; without it everybody may read."
+        default=None,
+        description="Bearer token that `/metrics` asks for; without it everybody may read.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe level that is logged."
+        default="info", description="Least severe level that is logged."
     )
     log_format: Literal["json", "console"] = Field(
-        "json", description="`json` for machines, `console` for people."
+        default="json", description="`json` for machines, `console` for people."
     )
     access_log: bool = Field(default=True, description="Log one line per request.")
 

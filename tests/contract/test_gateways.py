@@ -151,7 +151,7 @@ async def test_no_call_waits_for_ever(world: World) -> None:
     hasty = SimulatorGateway(config)
     with pytest.raises(GatewayUnclear):
         await hasty.create_checkout(
-            "late", money=Money(5, USD), our_reference="payment_hung", return_url=None
+            "hung", money=Money(5, USD), our_reference="payment_hung", return_url=None
         )
     await hasty.aclose()
 

@@ -1,5 +1,6 @@
 """Input of strangers: whatever it is, a clean refusal with a stable code, never a 500."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -80,7 +81,7 @@ async def test_bad_bodies(guilder: Running, path: str, body: bytes, status: int,
     ("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES]
 )
 async def test_bad_bodies_about_money(
-    guilder: Running, somebody: Person, path: str, body: bytes, status: int, code: str
+    guilder: Running, somebody: Person, *, path: str, body: bytes, status: int, code: str
 ) -> None:
     headers = JSON | somebody.headers | {"Idempotency-Key": "k"}
     response = await guilder.client.post(path, content=body, headers=headers)
@@ -233,8 +234,6 @@ async def test_what_was_typed_is_not_repeated(guilder: Running) -> None:
 
 async def _raw_get(guilder: Running, target: str, token: str) -> tuple[int, dict[str, Any]]:
     """Ask for a target exactly as it is; a client library would tidy it."""
-    import asyncio
-
     reader, writer = await asyncio.open_connection(*guilder.address)
     head = f"GET {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
     writer.write(head.encode() + b"Connection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Strangers at the socket: garbage, endless headers, slow senders, crowds. The server goes on serving."""
+"""Strangers at the socket: garbage, endless headers, slow senders, crowds. It goes on serving."""
 
 import asyncio
 import json
@@ -173,7 +173,7 @@ async def test_connections_beyond_the_limit_are_told_to_come_back(start: Start) 
         for _, writer in held:
             writer.close()
         async with asyncio.timeout(5):
-            while (await other.client.get("/healthz")).status_code != 200:
+            while (await other.client.get("/healthz")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
 

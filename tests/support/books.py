@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import itertools
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -66,6 +66,7 @@ class MemoryBook:
 
     Attributes:
         open: Batches wait for it before they begin.
+        held: How many batches do.
         lose_before: So many of the next commits fail and write nothing.
         lose_after: So many of the next commits are written, and their answer is lost.
         before_commit: Called before each commit.
@@ -79,6 +80,8 @@ class MemoryBook:
         self.end = GENESIS
         self.open = asyncio.Event()
         self.open.set()
+        self.held = 0
+        self.now = NOON
         self.lose_before = 0
         self.lose_after = 0
         self.before_commit = lambda: None
@@ -88,8 +91,11 @@ class MemoryBook:
 
     @contextlib.asynccontextmanager
     async def batch(self) -> AsyncIterator[LedgerBatch]:
+        self.held += 1
         await self.open.wait()
+        self.held -= 1
         async with self._lock:
+            self.now += timedelta(milliseconds=1)
             batch = _MemoryBatch(self)
             yield cast(LedgerBatch, batch)
             self.before_commit()
@@ -149,7 +155,7 @@ class _MemoryBatch:
     def __init__(self, book: MemoryBook) -> None:
         self._book = book
         self.head = book.end
-        self.now = NOON
+        self.now = book.now
         self._transfers: list[Transfer] = []
         self._accounts: dict[UUID, Account] = {}
         self._holds: dict[UUID, Hold] = {}

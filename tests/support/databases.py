@@ -160,6 +160,15 @@ def url_of(server: EmbeddedPostgres, role: str, database: str = "guilder") -> st
     return "postgresql://{user}:{password}@{host}:{port}/{database}".format_map(found)
 
 
+async def ask(server: EmbeddedPostgres, sql: str, role: str = OWNER) -> object:
+    """Ask a bundled server one question as `role`."""
+    connection = await asyncpg.connect(**server.connect_arguments(role))
+    try:
+        return await connection.fetchval(sql)
+    finally:
+        await connection.close()
+
+
 @contextlib.contextmanager
 def reachable_directory() -> Iterator[Path]:
     """Lend a short temporary directory that an unprivileged account can pass through."""

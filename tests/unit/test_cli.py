@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from guilder.cli import books, main
+from guilder.cli.books import NoDatabase
 from guilder.cli.demo.browser import press
 from guilder.cli.demo.failure import StoryStopped
 from guilder.cli.demo.scorecard import Scorecard
@@ -156,6 +157,7 @@ def test_a_difference_is_told_with_its_position() -> None:
     ("error", "code", "said"),
     [
         (DatabaseInUse("Process 12 uses it."), ExitCode.UNAVAILABLE, "Process 12 uses it."),
+        (NoDatabase("There are no books here."), ExitCode.UNAVAILABLE, "no books here"),
         (StorageUnavailable(), ExitCode.UNAVAILABLE, "--database-url"),
         (UnsafeDatabase("fsync is off."), ExitCode.UNAVAILABLE, "fsync is off."),
         (StoryStopped("No [button]."), ExitCode.WRONG, "No [button]."),

@@ -16,6 +16,7 @@ class Payout(Document, frozen=True, kw_only=True):
 
     Args:
         destination_token: The gateway's token, never an account or card number.
+        first_sent_at: When the gateway was asked for it first, whatever came of that.
         reference: The gateway's id of it; None until its answer is recorded.
         failure_code: Why it failed.
         alarm: What the gateway said that cannot be; an operator looks into it.
@@ -38,6 +39,7 @@ class Payout(Document, frozen=True, kw_only=True):
     destination_type: DestinationType
     destination_token: str
     status: PayoutStatus
+    first_sent_at: datetime | None = None
     reference: str | None = None
     failure_code: str | None = None
     alarm: str | None = None

@@ -6,7 +6,7 @@ and after any crash. What is unknown stays unknown until the gateway says it.
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -83,23 +83,27 @@ class PayoutWorker:
         """Work on one payout, whose next time is set first, whatever comes out."""
         now = self._clock()
         next_check_at = self._schedule.next_after(now, created_at=payout.created_at)
+        # Noted before the gateway is asked: afterwards we may not be there to do it.
+        first_sent_at = payout.first_sent_at or now
         try:
-            payout = await self._payouts.replace(replace(payout, next_check_at=next_check_at))
+            payout = await self._payouts.replace(
+                replace(payout, next_check_at=next_check_at, first_sent_at=first_sent_at)
+            )
         except VersionConflict:
             # Another process has it, or it moved on. It is due again if need be.
             return
         try:
-            await self._ask(payout, now)
+            await self._ask(payout, since_first_sent=now - first_sent_at)
         except Exception as error:  # noqa: BLE001 - unknown stays unknown until the next time
             _log.warning("payout_not_checked", payout=payout.id, error=repr(error))
 
-    async def _ask(self, payout: Payout, now: datetime) -> None:
+    async def _ask(self, payout: Payout, *, since_first_sent: timedelta) -> None:
         """Send the payout if its reference is not known, else fetch it."""
         gateway = self._gateways.pick(payout.gateway)
         if payout.reference is not None:
             await self._apply(payout, await gateway.fetch_payout(payout.reference), gateway)
             return
-        if now - payout.created_at >= RESEND_WITHIN:
+        if since_first_sent >= RESEND_WITHIN:
             await self._change(payout, partial(_alarmed, reason="unclear_too_long"))
             return
         try:

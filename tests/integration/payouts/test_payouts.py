@@ -137,7 +137,12 @@ async def test_an_unclear_answer_stays_unknown_and_is_asked_again_under_the_same
 async def test_what_was_unclear_for_a_day_is_not_sent_again(world: World) -> None:
     await world.fund()
     payout = await world.withdraw("bank_ok")
+    world.clock.move(timedelta(days=2))
+    await world.script(payout.id, hang_ms=0)
+    await world.payouts.work()
+    assert (await world.payout(payout)).alarm is None, "it was not asked for before"
     world.clock.move(timedelta(hours=23, minutes=1))
+    await world.script(payout.id)
     await world.payouts.work()
     after = await world.payout(payout)
     assert (after.alarm, after.is_watched) == ("unclear_too_long", False)

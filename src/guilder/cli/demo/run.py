@@ -11,7 +11,7 @@ from rich.console import Console
 from guilder.cli.demo.answers import Verification
 from guilder.cli.demo.failure import StoryStopped
 from guilder.cli.demo.scorecard import Scorecard
-from guilder.cli.demo.server import TemporaryGuilder
+from guilder.cli.demo.server import ENDINGS, TemporaryGuilder
 from guilder.cli.demo.story import LEFT, TRANSFERS, play
 
 
@@ -25,7 +25,7 @@ def run(console: Console, *, url: str | None) -> bool:
         StoryStopped: It could not be played to the end.
     """
     started_s = time.monotonic()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in ENDINGS:
         signal.signal(ending, _leave_in_order)
     card = _elsewhere(console, url) if url else _on_its_own(console)
     took_s = time.monotonic() - started_s
@@ -75,5 +75,8 @@ def _verify(card: Scorecard, guilder: TemporaryGuilder) -> None:
 
 
 def _leave_in_order(number: int, _frame: FrameType | None) -> None:
+    # Once: a second signal, as `timeout` sends it, would interrupt the tidying up.
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
     # As an exception, so that the server is stopped and its directory removed on the way out.
     raise SystemExit(128 + number)

@@ -21,7 +21,8 @@ START_S = 60.0
 """Longest wait for the first answer; a cold start takes about five seconds, a busy machine more."""
 STOP_S = 15.0
 _PAUSE_S = 0.05
-_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a process to end."""
 _OWNER_AND_PASSERS_BY = 0o711
 """The database's own account must be able to pass through, when the story is played by root."""
 
@@ -58,11 +59,11 @@ class TemporaryGuilder:
     ) -> None:
         """Stop the process and remove the directory."""
         # A second Ctrl-C must not leave a server behind that has no directory any more.
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDINGS}
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
         try:
             self.stop()
         finally:
-            pass
+            shutil.rmtree(self.directory, ignore_errors=True)
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
 

@@ -145,7 +145,13 @@ class Engine:
         pool: Any = self._pool
         with translate_errors():
             async with pool.acquire(timeout=_ACQUIRE_TIMEOUT_S) as connection:
-                yield connection
+                try:
+                    yield connection
+                except (TimeoutError, OSError):
+                    # A network that swallowed this one without a word swallowed the idle ones, too,
+                    # and each would cost somebody a time-out. A new one costs milliseconds.
+                    await pool.expire_connections()
+                    raise
 
     async def close(self) -> None:
         """Close every connection, waiting a little for those in use. Safe to call twice."""

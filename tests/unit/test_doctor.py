@@ -1,0 +1,105 @@
+"""The doctor finds each unsafe setting, and nothing in a safe one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guilder.doctor import Finding, doctor
+from guilder.settings import Settings
+
+SECRET = "Yb1xQv7Zk3Lm9Rt5Wc2Nd8Hs4Jf6Gp0UaEoIi"
+OTHER = "Pq8Wz5Xn2Vb7Mc4Lk9Jh1Gf6Ds3Aq0RtYuOe"
+
+
+def found(tmp_path: Path, **given: Any) -> list[Finding]:
+    safe = {
+        "environment": "production",
+        "signing_key": SECRET,
+        "pepper": OTHER,
+        "public_url": "https://pay.example.com",
+        "database_url": "postgresql://app:r4nd0m@db.internal/guilder?sslmode=verify-full",
+        "data_directory": tmp_path,
+    }
+    return doctor(Settings(**safe | given))
+
+
+def test_safe_settings_are_fine(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "is_error"),
+    [
+        ({"signing_key": None}, "signing_key", True),
+        ({"pepper": None}, "pepper", True),
+        ({"signing_key": "a" * 40}, "signing_key", True),
+        ({"pepper": "please-change-me-please-change-me-0987"}, "pepper", True),
+        ({"pepper": SECRET}, "signing_key", True),
+        ({"public_url": None}, "public_url", True),
+        ({"public_url": "http://pay.example.com"}, "public_url", True),
+        ({"docs_enabled": True}, "docs_enabled", False),
+        ({"metrics_enabled": True}, "metrics_enabled", True),
+        ({"log_level": "debug"}, "log_level", False),
+        ({"rate_limit_enabled": False}, "rate_limit_enabled", True),
+        ({"trusted_proxies": "0.0.0.0/0"}, "trusted_proxies", True),
+        ({"access_ttl_s": 7_200}, "access_ttl_s", False),
+        ({"database_url": None}, "database_url", False),
+        ({"database_url": "postgresql://a:b@db.internal/x"}, "database_url", True),
+        ({"database_url": "postgresql://a:b@db.internal/x?sslmode=require"}, "database_url", True),
+        ({"database_url": "postgresql://a:postgres@127.0.0.1/x"}, "database_url", True),
+        ({"database_owner_url": "postgresql://a:b@10.0.0.1/x"}, "database_owner_url", True),
+    ],
+)
+def test_each_fault_is_found(
+    tmp_path: Path, given: dict[str, Any], setting: str, is_error: bool
+) -> None:
+    tmp_path.chmod(0o711)
+    (finding,) = found(tmp_path, **given)
+    assert (finding.setting, finding.is_error) == (setting, is_error)
+    assert finding.problem
+    assert finding.cure
+    for secret in (SECRET, OTHER, "please-change-me"):
+        assert secret not in str(finding.as_dict())
+
+
+def test_a_local_database_needs_no_tls(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    for host in ("127.0.0.1", "[::1]", "localhost"):
+        assert found(tmp_path, database_url=f"postgresql://a:r4nd0m@{host}/x") == []
+
+
+def test_open_files_are_found(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    (finding,) = found(tmp_path)
+    assert finding.setting == "data_directory"
+    tmp_path.chmod(0o700)
+    (tmp_path / "development-secrets.json").write_text("{}")
+    (tmp_path / "development-secrets.json").chmod(0o644)
+    (finding,) = found(tmp_path)
+    assert "chmod 600" in finding.cure
+
+
+def test_development_is_for_this_machine(tmp_path: Path) -> None:
+    settings = Settings(host="0.0.0.0", data_directory=tmp_path / "x")  # noqa: S104
+    assert [each.setting for each in doctor(settings)] == ["environment"]
+    assert doctor(Settings(data_directory=tmp_path / "x")) == []
+
+
+def test_a_weak_hash_is_found(tmp_path: Path) -> None:
+    settings = Settings(bcrypt_cost=4, data_directory=tmp_path / "x")
+    assert [each.setting for each in doctor(settings)] == ["bcrypt_cost"]
+
+
+def test_a_misspelt_variable_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUILDER_PROT", "1")
+    tmp_path.chmod(0o711)
+    (finding,) = found(tmp_path)
+    assert finding.setting == "GUILDER_PROT"
+
+
+def test_errors_come_first(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    findings = found(tmp_path, docs_enabled=True, public_url=None, log_level="debug")
+    assert [each.is_error for each in findings] == [True, False, False]
