@@ -1,15 +1,19 @@
 """Fixtures that every test may use: a database server for the session, and databases on it."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
 
 from guilder.storage.base import Storage
-from tests.support.databases import Database, DatabaseServer, database_server
+from guilder.storage.mongo.storage import MongoStorage
+from guilder.storage.postgres.storage import PostgresStorage
+from tests.support.databases import Database, DatabaseServer, Server, database_server
+from tests.support.mongo import MongoServer, mongo_server
 
-ENGINES = ("postgresql",)
-"""Every test with `storage` or `new_storage` runs on each. A second engine is one more name here,
-and the choice of its server in `server`."""
+ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql").split(","))
+"""Every test with `storage` or `new_storage` runs on each. Each is the name of the fixture that has
+its server."""
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +23,22 @@ async def postgresql() -> AsyncIterator[DatabaseServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+async def mongodb() -> AsyncIterator[MongoServer]:
+    """The MongoDB replica set of this test process."""
+    async with mongo_server() as server:
+        yield server
+
+
 @pytest.fixture(scope="session", params=ENGINES)
-async def server(postgresql: DatabaseServer) -> DatabaseServer:
+def server(request: pytest.FixtureRequest) -> Server:
     """The database server of the engine under test."""
-    return postgresql
+    server: Server = request.getfixturevalue(request.param)
+    return server
 
 
 @pytest.fixture
-async def storage(server: DatabaseServer) -> AsyncIterator[Storage]:
+async def storage(server: Server) -> AsyncIterator[Storage]:
     """Open storage without any content. The books are there; `migrate` adds a model's tables.
 
     Tables and indexes of earlier tests may be there too, empty.
@@ -36,9 +48,41 @@ async def storage(server: DatabaseServer) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
-async def new_storage(server: DatabaseServer) -> AsyncIterator[Storage]:
+async def new_storage(server: Server) -> AsyncIterator[Storage]:
     """Open storage on a database of its own: for tests that look at the schema, or break things."""
     async with server.storage() as storage:
+        yield storage
+
+
+@pytest.fixture
+async def postgresql_storage(postgresql: DatabaseServer) -> AsyncIterator[PostgresStorage]:
+    """As `storage`, for tests about PostgreSQL itself."""
+    async with postgresql.shared_storage() as storage:
+        assert isinstance(storage, PostgresStorage)
+        yield storage
+
+
+@pytest.fixture
+async def new_postgresql_storage(postgresql: DatabaseServer) -> AsyncIterator[PostgresStorage]:
+    """As `new_storage`, for tests about PostgreSQL itself."""
+    async with postgresql.storage() as storage:
+        assert isinstance(storage, PostgresStorage)
+        yield storage
+
+
+@pytest.fixture
+async def mongodb_storage(mongodb: MongoServer) -> AsyncIterator[MongoStorage]:
+    """As `storage`, for tests about MongoDB itself."""
+    async with mongodb.shared_storage() as storage:
+        assert isinstance(storage, MongoStorage)
+        yield storage
+
+
+@pytest.fixture
+async def new_mongodb_storage(mongodb: MongoServer) -> AsyncIterator[MongoStorage]:
+    """As `new_storage`, for tests about MongoDB itself."""
+    async with mongodb.storage() as storage:
+        assert isinstance(storage, MongoStorage)
         yield storage
 
 

@@ -26,6 +26,8 @@ SLICES = 20
 SLICE = 500
 MEMORY_BYTES = 100_000_000
 _POLL_S = 0.02
+_QUEUE = "guilder_journal_waiting"
+_WAITS_FOR_LOCK = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 _keys = (f"stop {number}" for number in itertools.count())
 
 
@@ -53,30 +55,30 @@ class Town:
         return [found[payer.account_id] for payer in self.payers]
 
     @contextlib.asynccontextmanager
-    async def held_up(self) -> AsyncIterator[None]:
-        """Hold the head of the book, so that everything that comes stays in flight."""
+    async def held_up(self, payments: Sequence[Payment]) -> AsyncIterator[list[Wire]]:
+        """Hold the head of the book, and have all payments in flight: one before it, the others
+        in the journal's queue."""
+        wires = [self.guilder.wire() for _ in payments]
         connection = await asyncpg.connect(**self.guilder.connect_arguments())
         try:
             await connection.execute("BEGIN; SELECT * FROM book_main.head FOR UPDATE")
-            yield
+            async with asyncio.timeout(PATIENCE_S):
+                await send(wires[0], payments[0])
+                while not await connection.fetchval(_WAITS_FOR_LOCK):  # noqa: ASYNC110 - the database is asked
+                    await asyncio.sleep(_POLL_S)
+                await asyncio.gather(*map(send, wires[1:], payments[1:]))
+                while await self._queue() < len(payments) - 1:  # noqa: ASYNC110 - Guilder is asked
+                    await asyncio.sleep(_POLL_S)
+            yield wires
         finally:
             connection.terminate()
 
-    async def in_flight(self, payments: Sequence[Payment]) -> list[Wire]:
-        """Send requests and return once all of them wait in the journal's queue or batch."""
-        wires = [self.guilder.wire() for _ in payments]
-        await asyncio.gather(*map(send, wires, payments))
-        async with self.guilder.wire() as wire, asyncio.timeout(PATIENCE_S):
-            while True:
-                said = (await wire.ask("GET", "/metrics")).body.decode()
-                if len(payments) - 1 <= _gauge(said, "guilder_journal_waiting"):
-                    return wires
-                await asyncio.sleep(_POLL_S)
-
-
-def _gauge(text: str, name: str) -> int:
-    lines = [line.split()[-1] for line in text.splitlines() if line.startswith(name)]
-    return sum(int(float(value)) for value in lines)
+    async def _queue(self) -> int:
+        """Return how many transfers wait for the next batch."""
+        async with self.guilder.wire() as wire:
+            said = (await wire.ask("GET", "/metrics")).body.decode()
+        (line,) = [line for line in said.splitlines() if line.startswith(_QUEUE)]
+        return int(float(line.split()[-1]))
 
 
 async def ask(wire: Wire, payment: Payment) -> Reply:
@@ -100,8 +102,7 @@ async def town() -> AsyncIterator[Town]:
 async def test_sigterm_answers_what_is_in_flight(town: Town) -> None:
     payments = town.payments(100)
     before = await town.balances()
-    async with town.held_up():
-        wires = await town.in_flight(payments)
+    async with town.held_up(payments) as wires:
         os.kill(town.guilder.pid, signal.SIGTERM)
         await refuses_connections(town.guilder)
         assert town.guilder.is_running
@@ -132,8 +133,7 @@ async def test_a_key_keeps_its_answer_over_a_kill_and_what_was_in_flight_is_done
     answered, hanging = town.payments(20), town.payments(50)
     before = await town.balances()
     first = await town.pay(answered)
-    async with town.held_up():
-        wires = await town.in_flight(hanging)
+    async with town.held_up(hanging) as wires:
         town.guilder.kill()
     for wire in wires:
         with pytest.raises(LOST):

@@ -106,20 +106,38 @@ class Ask:
 
 
 _edges = st.sampled_from([0, AMOUNT_MAX, AMOUNT_MAX + 1, AMOUNT_MAX - 50, 2**62])
-_amounts = st.one_of(st.integers(1, 60), st.integers(1, 60), _edges)
-_usd = st.sampled_from(["a", "b", "c"])
+_small = st.integers(1, 60)
+_amounts = st.one_of(_small, _small, _edges)
 _any = st.sampled_from([*ASSETS, "nobody"])
 _which = st.integers(0, 6)
-_asks = st.one_of(
-    st.builds(Ask, st.just("post"), _usd, _usd, st.integers(1, 60)),
-    st.builds(Ask, st.just("post"), st.just("mint"), _usd, _amounts),
-    st.builds(Ask, st.just("post"), _any, _any, _amounts, st.sampled_from(["USD", "EUR"])),
-    st.builds(Ask, st.just("hold"), _usd, _usd, st.integers(1, 60), which=_which),
-    st.builds(Ask, st.just("hold"), st.sampled_from(["mint", "a"]), _usd, _amounts, which=_which),
-    st.builds(Ask, st.sampled_from(["capture", "partial"]), amount=_amounts, which=_which),
-    st.builds(Ask, st.just("release"), amount=st.sampled_from([0, 0, 0, 1]), which=_which),
-    st.builds(Ask, st.just("strange"), _any, _any, _amounts, which=_which),
-    st.builds(Ask, st.sampled_from(["again", "again", "changed"]), which=_which),
+
+
+def _ask(what: str, pairs: list[tuple[str, str]], amounts: Any = _small) -> Any:
+    def ask(pair: tuple[str, str], amount: int, which: int) -> Ask:
+        return Ask(what, debit=pair[0], credit=pair[1], amount=amount, which=which)
+
+    return st.builds(ask, st.sampled_from(pairs), amounts, _which)
+
+
+_USD_PAIRS = [(one, other) for one in "abc" for other in "abc" if one != other]
+_FUNDING = [("mint", name) for name in "abc"]
+_COMMON = {
+    "post": _ask("post", _USD_PAIRS),
+    "funding": _ask("post", _FUNDING, _amounts),
+    "hold": _ask("hold", _USD_PAIRS),
+    "large hold": _ask("hold", _FUNDING, _amounts),
+    "capture": _ask("capture", _USD_PAIRS, _amounts),
+    "partial": _ask("partial", _USD_PAIRS, st.integers(1, 20)),
+    "release": _ask("release", _USD_PAIRS, st.sampled_from([0, 0, 0, 1])),
+    "again": _ask("again", _USD_PAIRS),
+    "changed": _ask("changed", _USD_PAIRS),
+    "strange post": st.builds(
+        Ask, st.just("post"), _any, _any, _amounts, st.sampled_from(["USD", "EUR"])
+    ),
+    "strange capture": st.builds(Ask, st.just("strange"), _any, _any, _amounts, which=_which),
+}
+_asks = st.sampled_from([*_COMMON, "funding", "post", "hold", "partial", "again"]).flatmap(
+    _COMMON.__getitem__
 )
 _submissions = st.tuples(st.lists(_asks, min_size=1, max_size=5), st.booleans())
 _KINDS = {
@@ -206,7 +224,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def request(self, ask: Ask, group_id: Any) -> TransferRequest:
         if ask.what in ("again", "changed") and self.asked:
-            old = self.asked[-1 - ask.which % len(self.asked)]
+            done = [each for each in self.asked if each.id in self.model.done]
+            among = done if done and ask.which < 5 else self.asked
+            old = among[-1 - ask.which % len(among)]
             mark = old.fingerprint if ask.what == "again" else fingerprint(ask.what)
             fields = {name: getattr(old, name) for name in old.__struct_fields__}
             return TransferRequest(**{**fields, "group_id": group_id, "fingerprint": mark})
@@ -215,7 +235,13 @@ class LedgerMachine(RuleBasedStateMachine):
         if ask.what in _KINDS:
             fields["kind"] = _KINDS[ask.what]
             if self.hold_requests:
-                hold = self.hold_requests[-1 - ask.which % len(self.hold_requests)]
+                open_holds = [
+                    each
+                    for each in self.hold_requests
+                    if self.model.holds.get(each.id, {}).get("left")
+                ]
+                among = open_holds if open_holds and ask.which < 5 else self.hold_requests
+                hold = among[-1 - ask.which % len(among)]
                 fields["hold_id"] = hold.id
                 if ask.what != "strange":
                     fields["debit_account_id"] = hold.debit_account_id

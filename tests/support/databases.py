@@ -6,8 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -46,6 +48,16 @@ BEGIN
     END LOOP;
 END $$
 """
+
+
+class Server(Protocol):
+    """A database server of either engine that gives out migrated databases without any content."""
+
+    def storage(self) -> AbstractAsyncContextManager[Storage]:
+        """Lend an open storage on a database of its own."""
+
+    def shared_storage(self) -> AbstractAsyncContextManager[Storage]:
+        """Lend the storage that most tests share; it is emptied in the end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,19 @@ from guilder.kernel.errors import InvalidRequest, check
 from guilder.storage.base import Storage
 from guilder.storage.embedded import EmbeddedPostgres
 from guilder.storage.embedded_files import APPLICATION, OWNER
+from guilder.storage.mongo.engine import Engine as MongoEngine
+from guilder.storage.mongo.storage import MongoStorage
 from guilder.storage.postgres.engine import Address, Engine
 from guilder.storage.postgres.storage import PostgresStorage
+
+_POSTGRESQL, _MONGODB = "postgresql", "mongodb"
+_ENGINES = {
+    "postgresql": _POSTGRESQL,
+    "postgres": _POSTGRESQL,
+    "mongodb": _MONGODB,
+    "mongodb+srv": _MONGODB,
+}
+"""By scheme of the url."""
 
 
 async def open_storage(
@@ -24,7 +35,8 @@ async def open_storage(
     """Open the database: a given one, or the bundled PostgreSQL.
 
     Args:
-        url: `postgresql://...` for a server of your own; None for the bundled one.
+        url: `postgresql://...` or `mongodb://...` for a server of your own; None for the
+            bundled PostgreSQL.
         data_directory: Where the bundled one keeps everything. Required without `url`.
         owner_url: Where migrations connect, if the role of `url` must not own the schema.
         server_account: System account that runs the bundled one when we are root.
@@ -41,8 +53,11 @@ async def open_storage(
     if url is None:
         check(data_directory is not None, "the bundled database needs a data directory")
         return await _open_embedded(Path(str(data_directory)), server_account, pool_size)
-    _check_url(url)
-    _check_url(owner_url or url)
+    scheme = _checked_scheme(url)
+    if _checked_scheme(owner_url or url) != scheme:
+        raise InvalidRequest("Both urls of the database are for the same engine.")
+    if scheme == _MONGODB:
+        return await _open_mongo(url, owner_url, pool_size, accepted_settings)
     engine = Engine(_at(url), accepted=accepted_settings, pool_size=pool_size)
     await engine.open()
     return PostgresStorage(engine, owner=_at(owner_url or url))
@@ -66,19 +81,24 @@ def _at(url: str) -> Address:
     return lambda: {"dsn": url}
 
 
-def _check_url(url: str) -> None:
-    """Refuse a url that no engine serves, without repeating the password in it."""
+async def _open_mongo(
+    url: str, owner_url: str | None, pool_size: int, accepted: AbstractSet[str]
+) -> Storage:
+    """Connect to a MongoDB deployment."""
+    engine = MongoEngine(url, accepted=accepted, pool_size=pool_size)
+    await engine.open()
+    return MongoStorage(engine, owner=MongoEngine(owner_url) if owner_url else None)
+
+
+def _checked_scheme(url: str) -> str:
+    """Return the engine that serves a url; refuse others without repeating the password in it."""
     scheme = urlsplit(url).scheme
-    if scheme in {"mongodb", "mongodb+srv"}:
+    if scheme not in _ENGINES:
         raise InvalidRequest(
-            "MongoDB comes with the next release. Use postgresql://..., or no url at all for the "
-            "bundled database."
+            f"No database engine serves {scheme or 'a url without a scheme'}://. Use "
+            "postgresql://..., mongodb://..., or no url at all for the bundled database."
         )
-    if scheme not in {"postgresql", "postgres"}:
-        raise InvalidRequest(
-            f"No database engine serves {scheme or 'a url without a scheme'}://. "
-            "Use postgresql://..., or no url at all for the bundled database."
-        )
+    return _ENGINES[scheme]
 
 
 __all__ = ["open_storage"]

@@ -1,5 +1,6 @@
-"""What a model's declared indexes allow, the same for every engine: names, types of values, and which
-queries an index serves. A query that none serves would read the whole collection, so it is refused.
+"""What a model's declared indexes allow, the same for every engine: names, types and queries.
+
+A query that no index serves would read the whole collection, so it is refused.
 """
 
 import re
@@ -89,32 +90,33 @@ def checked_scalar(value: Scalar, kind: type) -> Scalar:
 def _indexed_kind(field: str, hints: Mapping[str, Any]) -> type:
     """Return the type of an indexed field's values."""
     check(field in hints, f"{field} is indexed, but the model does not have it")
-    kind = scalar_kind(hints[field])
+    hint = hints[field]
+    kinds = scalar_kinds(hint)
+    check(len(kinds) == 1, f"an indexed field has one type, not {hint}")
+    kind = kinds.pop()
+    if kind is None:
+        raise InvariantViolation(f"a field of type {hint} cannot be indexed")
     if field != "id":
         checked_name(field)
     return kind
 
 
-def scalar_kind(hint: Any) -> type:  # noqa: ANN401 - a type hint
-    """Return which of str, int, bool and datetime a field's values are, None apart.
+def scalar_kinds(hint: Any) -> set[type | None]:  # noqa: ANN401 - a type hint
+    """Return which of str, int, bool and datetime a field's values are; None stands for any other.
 
-    Raises:
-        InvariantViolation: They are something else, or several of these.
+    That a value may be None is left out.
     """
     if isinstance(hint, typing.NewType):
-        return scalar_kind(hint.__supertype__)
+        return scalar_kinds(hint.__supertype__)
     origin = typing.get_origin(hint)
     if origin is typing.Annotated:
-        return scalar_kind(typing.get_args(hint)[0])
+        return scalar_kinds(typing.get_args(hint)[0])
     if origin in (typing.Union, types.UnionType):
-        parts = {scalar_kind(part) for part in typing.get_args(hint) if part is not type(None)}
-        check(len(parts) == 1, f"an indexed field has one type, not {hint}")
-        return parts.pop()
+        parts = [part for part in typing.get_args(hint) if part is not type(None)]
+        return set().union(*map(scalar_kinds, parts))
     if origin is Literal:
-        kinds = {type(value) for value in typing.get_args(hint)}
-        check(len(kinds) == 1, f"an indexed field has one type, not {hint}")
-        return kinds.pop()
+        return set().union(*(scalar_kinds(type(value)) for value in typing.get_args(hint)))
     for kind in (bool, int, str, datetime):
         if isinstance(hint, type) and issubclass(hint, kind):
-            return kind
-    raise InvariantViolation(f"a field of type {hint} cannot be indexed")
+            return {kind}
+    return {None}

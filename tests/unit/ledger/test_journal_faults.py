@@ -87,10 +87,20 @@ class TestLostAnswers:
         self, journal: Journal, book: MemoryBook, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(journal_module, "RETRY_FOR_S", 0)
+        await journal.post(fund(1))
         book.lose_before = 1
         with pytest.raises(StorageUnavailable):
             await journal.post(fund(10))
-        outcome = await journal.post(request("payer", "payee", 1))
+        outcome = await journal.post(request("payer", "payee", 2))
+        assert outcome.verdict is Verdict.INSUFFICIENT_FUNDS
+
+    async def test_memory_of_a_poisoned_batch_is_not_believed(
+        self, journal: Journal, book: MemoryBook
+    ) -> None:
+        await journal.post(fund(1))
+        with pytest.raises(ValueError, match="cannot keep"):
+            await journal.post_all([fund(10), fund(code="poison")])
+        outcome = await journal.post(request("payer", "payee", 2))
         assert outcome.verdict is Verdict.INSUFFICIENT_FUNDS
 
     async def test_it_gives_up_after_a_while(

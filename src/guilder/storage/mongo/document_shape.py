@@ -1,22 +1,21 @@
 """How a model becomes a collection: what its documents look like, its indexes, and its queries.
 
-Fields of one scalar type are kept as BSON's own (text, long, boolean, date), so that indexes compare
-them. Every other field is kept as JSON text: whatever keys a user chose, with dots or dollar signs,
-never mean anything to the database. Field names come only from a model's class.
+Fields of one scalar type are kept as BSON's own (text, long, boolean, date), so that indexes
+compare them. Every other field is kept as JSON text: whatever keys a user chose, with dots or
+dollar signs, never mean anything to the database. Field names come only from a model's class.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import Enum
 from typing import Any, Generic
 
 import msgspec
 from bson.int64 import Int64
 
 from guilder.kernel.clock import to_milliseconds
-from guilder.kernel.errors import InvalidRequest, InvariantViolation, check
+from guilder.kernel.errors import InvalidRequest, check
 from guilder.storage.base import D, Range, Scalar
-from guilder.storage.indexes import Fields, Indexes, checked_name, checked_scalar, scalar_kind
+from guilder.storage.indexes import Fields, Indexes, checked_name, checked_scalar, scalar_kinds
 
 Body = dict[str, Any]
 Keys = list[tuple[str, int]]
@@ -52,6 +51,8 @@ class DocumentShape(Generic[D]):
             InvalidRequest: A text in it holds a NUL character.
         """
         plain = msgspec.to_builtins(document, builtin_types=_TIMES, str_keys=True)
+        if _holds_nul(plain):
+            raise InvalidRequest("A text holds a NUL character, which is not stored.")
         return {
             _OWN.get(name, name): _stored(plain[name], kind) for name, kind in self._kinds.items()
         }
@@ -169,29 +170,23 @@ class DocumentShape(Generic[D]):
 
 
 def _kind_of(hint: Any) -> type | None:  # noqa: ANN401 - a type hint
-    """Return the scalar type of a field; None for what is kept as JSON."""
-    try:
-        return scalar_kind(hint)
-    except InvariantViolation:
-        return None
+    """Return the one scalar type of a field; None for what is kept as JSON."""
+    kinds = scalar_kinds(hint)
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def _stored(value: Any, kind: type | None) -> object:  # noqa: ANN401 - any JSON value
     """Return a field's value as it is stored."""
     if kind is None:
-        text = msgspec.json.encode(_with_times(value)).decode()
-        # Only an escaped NUL, or the six letters of it, can bring these letters.
-        check_needed = "\\u0000" in text
-        if check_needed and _holds_nul(value):
-            raise _nul()
-        return text
+        return msgspec.json.encode(_with_times(value)).decode()
     return value if value is None else _bson(value)
 
 
-def _bson(value: Scalar | Enum) -> object:
-    """Return a scalar as BSON keeps it: longs, UTC dates to the millisecond."""
-    if type(value) is int:
-        return Int64(checked_scalar(value, int))
+def _bson(value: Scalar) -> object:
+    """Return a scalar as BSON keeps it: integers as longs, times in UTC to the millisecond."""
+    if isinstance(value, int) and type(value) is not bool:
+        checked_scalar(value, int)
+        return Int64(value)
     if isinstance(value, datetime):
         check(value.tzinfo is not None, "a stored time is aware")
         return to_milliseconds(value.astimezone(UTC))
@@ -199,7 +194,7 @@ def _bson(value: Scalar | Enum) -> object:
 
 
 def _with_times(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Check every text for NUL and cut every time to the millisecond, in a tree of values."""
+    """Cut every time in a tree of values to the millisecond."""
     if isinstance(value, datetime):
         return _bson(value)
     if isinstance(value, dict):
@@ -218,7 +213,3 @@ def _holds_nul(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     if isinstance(value, (list, tuple)):
         return any(map(_holds_nul, value))
     return False
-
-
-def _nul() -> InvalidRequest:
-    return InvalidRequest("A text holds a NUL character, which is not stored.")

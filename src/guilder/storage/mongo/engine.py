@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import pymongo
@@ -108,8 +108,7 @@ class Engine:
     def client(self) -> AsyncMongoClient[Body]:
         """The client. It finds the primary by itself."""
         check(self._client is not None, "the engine is open")
-        client: Any = self._client
-        return client
+        return cast("AsyncMongoClient[Body]", self._client)
 
     @property
     def database(self) -> Database:
@@ -210,7 +209,7 @@ async def write(database: Database, command: Body, session: Session) -> Body:
         OperationFailure: A part was refused: a broken validator (121), a
             duplicate key (11000), or another transaction (112).
     """
-    answer = await database.command(
+    answer: Body = await database.command(
         command, session=session, codec_options=database.codec_options
     )
     for error in answer.get("writeErrors", ()):

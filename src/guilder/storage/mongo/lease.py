@@ -1,10 +1,11 @@
 """Who writes into a book next: a short lease on its head.
 
 The lease only chooses the writer. What keeps the books right is that every commit changes the head
-document from the fence and revision it was taken at, or does not happen at all. So a writer that was
-paused, and whose lease another one took, cannot commit. A lease lasts two seconds; one that works
-longer says so in time, in a document of its own (the pulse). MongoDB keeps the open transaction of a
-dead process, and the locks it holds, for a minute: who takes over a lease ends that transaction first.
+document from the fence and revision it was taken at, or does not happen at all. So a writer that
+was paused, and whose lease another one took, cannot commit. A lease lasts two seconds; one that
+works longer says so in time, in a document of its own (the pulse). MongoDB keeps the open
+transaction of a dead process, and the locks it holds, for a minute: who takes over a lease ends
+that transaction first.
 """
 
 import asyncio

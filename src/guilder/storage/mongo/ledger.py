@@ -1,4 +1,4 @@
-"""A book on MongoDB: a collection for each kind of record, bulk writes, one transaction for a batch.
+"""A book on MongoDB: a collection for each kind of record, one transaction for a batch.
 
 A batch's transaction may hold thousands of documents. The vendor advises a thousand; measured, one
 of 8,192 transfers is no slower for each than eight of 1,024, and it stays whole.
@@ -28,6 +28,7 @@ from guilder.storage.mongo.engine import (
     to_the_end,
     write,
 )
+from guilder.storage.mongo.lease import Lease, Seat
 from guilder.storage.mongo.ledger_shapes import (
     account_body,
     account_of,
@@ -39,7 +40,6 @@ from guilder.storage.mongo.ledger_shapes import (
     transfer_body,
     transfer_of,
 )
-from guilder.storage.mongo.lease import Lease, Seat
 from guilder.storage.mongo.translate import DUPLICATE_KEY, translate_errors
 from guilder.storage.records import Account, Head, Hold, Transfer
 
@@ -59,7 +59,7 @@ class MongoReads:
         self._prefix = prefix
         self._session = session
 
-    async def _find(  # noqa: ANN401 - the records that `shape` makes
+    async def _find(
         self,
         kind: str,
         shape: Callable[[Body], Any],
@@ -130,9 +130,7 @@ class MongoReads:
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
-        return await self._find(
-            "holds", hold_of, _after(hold_id), order=[("_id", 1)], limit=limit
-        )
+        return await self._find("holds", hold_of, _after(hold_id), order=[("_id", 1)], limit=limit)
 
 
 def _after(record_id: UUID | None) -> Body:

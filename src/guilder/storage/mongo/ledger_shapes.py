@@ -2,7 +2,8 @@
 
 Amounts are BSON longs: a validator on each field keeps out the double and the int32 that a careless
 update would turn one into. The validators are plain match expressions: MongoDB checks them at a
-third of the cost of the same rules in `$jsonSchema`, which counts at thousands of documents a batch.
+third of the cost of the same rules in `$jsonSchema`, which counts at thousands of documents a
+batch.
 """
 
 from collections.abc import Mapping

@@ -48,7 +48,9 @@ def check_hello(hello: Mapping[str, Any], accepted: AbstractSet[str] = frozenset
         )
 
 
-def check_config(config: Mapping[str, Any] | None, accepted: AbstractSet[str] = frozenset()) -> None:
+def check_config(
+    config: Mapping[str, Any] | None, accepted: AbstractSet[str] = frozenset()
+) -> None:
     """Refuse a replica set that acknowledges before its majority has written to disk.
 
     Args:
