@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from guilder.storage.records import Account, Head, Hold, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
 
 Scalar = str | int | bool | datetime
 """What an index may compare. Integers are int64; times are aware UTC."""
@@ -147,13 +147,23 @@ class LedgerBatch(Protocol):
     async def load_holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
         """Return those of the holds that exist, settled ones too."""
 
+    async def load_counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+
     async def append(self, transfers: Iterable[Transfer]) -> None:
         """Write new lines of the journal. They may be made while they are written."""
 
     async def advance(
-        self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head
+        self,
+        accounts: Iterable[Account],
+        holds: Sequence[Hold],
+        counters: Sequence[Counter],
+        head: Head,
     ) -> None:
-        """Write what the new lines changed: balances, holds, and the head."""
+        """Write what the new lines changed: balances, holds, counters, and the head."""
+
+    async def set_flags(self, account: Account, head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of an account, and the head's new revision."""
 
 
 class LedgerReads(Protocol):
@@ -187,8 +197,23 @@ class LedgerReads(Protocol):
     ) -> list[Transfer]:
         """Return the transfers that touch the accounts, newest first."""
 
+    async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+        """Return those of the holds that exist, settled ones too."""
+
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
+
+    async def holds_expired(self, now: datetime, limit: int) -> list[Hold]:
+        """Return open holds whose time is over, the oldest first."""
+
+    async def counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+
+    async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
+        """Return counters in the order of their ids."""
+
+    async def totals(self) -> list[Total]:
+        """Return the sums of balances by asset and account code, from one consistent read."""
 
 
 class LedgerStorage(LedgerReads, Protocol):

@@ -69,6 +69,13 @@ class Leg(Struct, frozen=True, gc=False):
     pending_out: int
 
 
+class Counted(Struct, frozen=True, gc=False):
+    """What a transfer added to a counter: minor units, or 1 where transfers are counted."""
+
+    counter_id: UUID
+    added: int
+
+
 class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     """An amount from a debit account to a credit account, as it stands in the journal. Immutable.
 
@@ -88,6 +95,10 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     """The business event, such as `transfer` or `payment`."""
     group_id: UUID | None
     hold_id: UUID | None
+    reverses_id: UUID | None
+    """The transfer that this one takes back, in part or whole."""
+    counted: tuple[Counted, ...]
+    """What it added to the counters of limits."""
     expires_at: datetime | None
     effective_at: datetime
     """When it counts."""
@@ -114,6 +125,24 @@ class Hold(Struct, frozen=True, kw_only=True, gc=False):
     amount_minor: int
     remaining_minor: int
     expires_at: datetime | None
+
+
+class Counter(Struct, frozen=True, gc=False):
+    """How much of a limit is used up, or how much of a transfer is reversed."""
+
+    id: UUID
+    used: int
+
+
+class Total(Struct, frozen=True, kw_only=True):
+    """What stands on all accounts of one code in one asset. A line of the trial balance."""
+
+    asset: str
+    code: str
+    accounts: int
+    posted: int
+    pending_in: int
+    pending_out: int
 
 
 class Head(Struct, frozen=True):
