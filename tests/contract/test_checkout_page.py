@@ -100,9 +100,7 @@ async def test_the_browser_goes_back_where_it_came_from(world: World) -> None:
         {"decision": "pay", "token": "é"},
     ],
 )
-async def test_a_form_that_we_did_not_draw_is_refused(
-    world: World, form: dict[str, str]
-) -> None:
+async def test_a_form_that_we_did_not_draw_is_refused(world: World, form: dict[str, str]) -> None:
     checkout = await opened(world)
     answer = await world.client.post(checkout.url, data=form)
     assert answer.status_code == 403

@@ -77,12 +77,8 @@ async def test_what_does_not_exist_is_refused(gateway: Gateway) -> None:
 async def test_a_payout_is_created_once_per_key(gateway: Gateway) -> None:
     key = str(uuid4())
     money = Money(1_250, USD)
-    first = await gateway.create_payout(
-        key, money=money, our_reference="payout_a", destination=OK
-    )
-    again = await gateway.create_payout(
-        key, money=money, our_reference="payout_a", destination=OK
-    )
+    first = await gateway.create_payout(key, money=money, our_reference="payout_a", destination=OK)
+    again = await gateway.create_payout(key, money=money, our_reference="payout_a", destination=OK)
     assert first.reference == again.reference
     assert (first.our_reference, first.money) == ("payout_a", money)
     assert first.status is GatewayPayoutStatus.PENDING
@@ -139,7 +135,7 @@ async def test_a_time_out_after_the_effect_is_unclear_and_the_same_key_finds_out
 
 
 async def test_no_call_waits_for_ever(world: World) -> None:
-    await world.script("payment_hung", hang_ms=60_000)
+    await world.script("payment_hung", hang_ms=1_000)
     config = SimulatorConfig(
         api_url=world.config.api_url,
         public_url="",

@@ -198,7 +198,7 @@ async def test_foreign_ids_and_paths_do_not_exist(
     ],
 )
 async def test_bad_credentials(guilder: Running, header: str) -> None:
-    headers = {"Authorization": header.encode()}
+    headers = [(b"Authorization", header.encode())]
     response = await guilder.client.get("/v1/wallet", headers=headers)
     refused(response, (401, "unauthenticated"))
     assert response.headers["www-authenticate"] == "Bearer"
@@ -207,12 +207,10 @@ async def test_bad_credentials(guilder: Running, header: str) -> None:
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb"])
 async def test_bad_idempotency_keys(guilder: Running, somebody: Person, key: str) -> None:
     for path in MONEY_PATHS:
-        headers = JSON | somebody.headers
-        response = await guilder.client.post(
-            path,
-            content=b'{"amount":1,"currency":"USD"}',
-            headers={**headers, b"Idempotency-Key": key.encode()},  # type: ignore[dict-item]
-        )
+        headers = [(n.encode(), v.encode()) for n, v in (JSON | somebody.headers).items()]
+        headers.append((b"Idempotency-Key", key.encode()))
+        content = b'{"amount":1,"currency":"USD"}'
+        response = await guilder.client.post(path, content=content, headers=headers)
         refused(response, (422, "invalid"), (400, "idempotency_key_required"))
 
 

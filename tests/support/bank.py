@@ -370,6 +370,7 @@ async def run_bank(
                 await bank.wait_for_answers(CROWD_ANSWERS)
             for worker in bank.workers:
                 await asyncio.to_thread(worker.finish)
+            assert not reader.done(), reader.exception()
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)

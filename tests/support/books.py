@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -84,7 +84,7 @@ class MemoryBook:
         self.now = NOON
         self.lose_before = 0
         self.lose_after = 0
-        self.before_commit = lambda: None
+        self.before_commit: Callable[[], None] = _nothing
         self.begun: list[list[UUID]] = []
         self.loaded: list[UUID] = []
         self._lock = asyncio.Lock()
@@ -190,6 +190,10 @@ class _MemoryBatch:
         book.account_by_id |= self._accounts
         book.hold_by_id |= self._holds
         book.end = self._head
+
+
+def _nothing() -> None:
+    pass
 
 
 def _page(records: dict[UUID, Any], after: UUID | None, limit: int) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A process that dies at its n-th step: every await of storage, journal and gateway may be the last."""
+"""A process that dies at its n-th step: each await of storage, journal, gateway may be the last."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

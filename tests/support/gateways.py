@@ -1,4 +1,4 @@
-"""A small Guilder for tests of money in and out: real HTTP, real storage, a clock that a test moves."""
+"""A small Guilder for money in and out: real HTTP, real storage, a clock that a test moves."""
 
 import asyncio
 import contextlib
@@ -39,10 +39,16 @@ from guilder.payouts.followers import write_payouts
 from guilder.payouts.models import Payout
 from guilder.payouts.service import Order as PayoutOrder
 from guilder.payouts.service import PayoutService
-from guilder.storage.base import Storage
+from guilder.storage.base import Document, Storage
 from guilder.wallets.accounts import wallet_account_id
 
-ALL_MODELS = (*MODELS, Payment, Payout, WebhookReceipt, FollowerPosition)
+ALL_MODELS: tuple[type[Document], ...] = (
+    *MODELS,
+    Payment,
+    Payout,
+    WebhookReceipt,
+    FollowerPosition,
+)
 USD = currency("USD")
 
 
@@ -203,7 +209,7 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
     server = _Server(uvicorn.Config(app, log_level="critical", lifespan="off", ws="none"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn has a flag, no event
             await asyncio.sleep(0.005)
         yield
     finally:
@@ -213,7 +219,7 @@ async def serving(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def world(storage: Storage) -> AsyncIterator[World]:
-    """Build the small Guilder on an empty storage. Nothing runs by itself: a test makes the steps."""
+    """Build the small Guilder on empty storage. Nothing runs by itself: a test makes the steps."""
     await storage.migrate(ALL_MODELS)
     clock = MovableClock()
     journal = Journal(storage.ledger())

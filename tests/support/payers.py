@@ -23,6 +23,7 @@ ASK_AGAIN = 0.2
 PASSWORD = "seven green kettles sing"
 _RETRY = {429, 503}
 _PAUSE_S = 0.02
+_LOST_PAUSE_S = 0.1
 _PATIENCE_S = 90.0
 
 
@@ -166,7 +167,7 @@ class Crowd:
                 )
             except LOST:
                 self.told.unanswered += 1
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_LOST_PAUSE_S)
                 continue
             if reply.status in (201, 402):
                 self.answers += 1

@@ -13,7 +13,7 @@ OTHER = "Pq8Wz5Xn2Vb7Mc4Lk9Jh1Gf6Ds3Aq0RtYuOe"
 
 
 def found(tmp_path: Path, **given: Any) -> list[Finding]:
-    safe = {
+    safe: dict[str, Any] = {
         "environment": "production",
         "signing_key": SECRET,
         "pepper": OTHER,

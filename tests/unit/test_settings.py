@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from guilder.settings import (
     Rate,
@@ -88,13 +88,15 @@ def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
 
 def test_no_secret_shows() -> None:
     settings = Settings(
-        **PRODUCTION, metrics_token=SECRET[::-1], database_url="postgresql://app:hunter2@db/x"
+        **PRODUCTION,
+        metrics_token=SecretStr(SECRET[::-1]),
+        database_url=SecretStr("postgresql://app:hunter2@db/x"),
     )
     for text in (repr(settings), str(settings), settings.model_dump_json()):
         for secret in (SECRET, OTHER, SECRET[::-1], "hunter2"):
             assert secret not in text
     with pytest.raises(ValidationError) as caught:
-        Settings(signing_key="hunter2")
+        Settings(signing_key=SecretStr("hunter2"))
     assert "hunter2" not in str(caught.value)
 
 
@@ -148,9 +150,9 @@ def test_development_secrets_are_made_once_and_kept_private(tmp_path: Path) -> N
 def test_given_secrets_win_and_leave_no_file(tmp_path: Path) -> None:
     settings = Settings(
         data_directory=tmp_path / "x",
-        signing_key=SECRET,
-        pepper=OTHER,
-        simulator_webhook_secret=SECRET[::-1],
+        signing_key=SecretStr(SECRET),
+        pepper=SecretStr(OTHER),
+        simulator_webhook_secret=SecretStr(SECRET[::-1]),
     )
     assert load_secrets(settings).pepper.get_secret_value() == OTHER
     assert not (tmp_path / "x").exists()

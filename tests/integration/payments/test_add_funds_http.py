@@ -1,5 +1,6 @@
 """`POST /wallet/add-funds` and `POST /wallet/withdraw` as a client sees them."""
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -53,6 +54,13 @@ async def test_add_funds_is_replayed_byte_for_byte_at_every_stage(world: World) 
     assert await world.codes() == ["payment"]
 
 
+async def test_the_same_request_eight_times_at_once_has_one_answer(world: World) -> None:
+    answers = await asyncio.gather(*(post(world, ADD, FUNDS) for _ in range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) >= 1
+
+
 async def test_withdraw_is_replayed_byte_for_byte_at_every_stage(world: World) -> None:
     await world.fund(amount=2_000)
     first = await post(world, WITHDRAW, OUT)
@@ -71,9 +79,7 @@ async def test_withdraw_is_replayed_byte_for_byte_at_every_stage(world: World) -
 
 
 @pytest.mark.parametrize(("path", "body"), [(ADD, FUNDS), (WITHDRAW, OUT)])
-async def test_a_key_stands_for_one_request(
-    world: World, path: str, body: dict[str, Any]
-) -> None:
+async def test_a_key_stands_for_one_request(world: World, path: str, body: dict[str, Any]) -> None:
     await world.fund(amount=5_000)
     assert (await post(world, path, body)).status_code == 201
     other = await post(world, path, {**body, "amount": 1_251})

@@ -215,7 +215,7 @@ async def test_payouts_move_in_the_background(world: World) -> None:
         each.start()
     payout = await world.withdraw("bank_ok")
     async with asyncio.timeout(10):
-        while (await world.payout(payout)).status is not PayoutStatus.PAID:
+        while (await world.payout(payout)).status is not PayoutStatus.PAID:  # noqa: ASYNC110 - a stored fact
             await asyncio.sleep(0.01)
     assert world.payouts.is_running
 

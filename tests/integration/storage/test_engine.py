@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -102,7 +103,8 @@ async def test_nobody_there() -> None:
 
 
 async def test_a_wrong_password_is_said_without_repeating_it(database: Database) -> None:
-    url = database.url.replace("://guilder_app:", "://guilder_app:wrong-")
+    role = urlsplit(database.url).username
+    url = database.url.replace(f"://{role}:", f"://{role}:wrong-")
     with pytest.raises(StorageUnavailable, match="refused the connection") as caught:
         await open_storage(url)
     assert "wrong-" not in str(caught.value)
@@ -273,9 +275,9 @@ async def test_unsafe_settings_are_refused(
 async def test_a_session_default_of_the_role_is_seen(database: Database) -> None:
     """Any role may switch `synchronous_commit` off; the check looks at what the session has."""
     connection = await asyncpg.connect(database.owner_url)
-    name = database.url.rpartition("/")[2]
+    at = urlsplit(database.url)
     await connection.execute(
-        f"ALTER ROLE {APPLICATION} IN DATABASE {name} SET synchronous_commit = off"
+        f"ALTER ROLE {at.username} IN DATABASE {at.path[1:]} SET synchronous_commit = off"
     )
     await connection.close()
     with pytest.raises(UnsafeDatabase, match="synchronous_commit is off"):

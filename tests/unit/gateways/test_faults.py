@@ -42,8 +42,7 @@ def types(state: SimulatedState, **faults: object) -> list[str]:
     deliveries = deliveries_of(payment(state), script(**faults), now=NOW)
     ordered = sorted(deliveries, key=lambda delivery: delivery.due_at)
     return [
-        msgspec.json.decode(each.body)["type"] + ("!" if each.is_forged else "")
-        for each in ordered
+        msgspec.json.decode(each.body)["type"] + ("!" if each.is_forged else "") for each in ordered
     ]
 
 

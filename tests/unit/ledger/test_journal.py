@@ -66,7 +66,7 @@ def verdicts(outcomes: list[Outcome]) -> list[Verdict]:
 async def until(condition: Callable[[], object]) -> None:
     """Let the others run until something is so."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition is the journal's own
             await asyncio.sleep(0)
 
 
@@ -349,7 +349,7 @@ class TestLostAnswers:
             told.append(await other.post(replace(once)))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(journal_module.asyncio, "sleep", pause)
+            patch.setattr(asyncio, "sleep", pause)
             mine = await journal.post(once)
         await other.stop()
         assert [told[0].verdict, mine.verdict] == [CREATED, EXISTS]
@@ -402,7 +402,7 @@ class TestPoison:
     async def test_neighbours_are_committed(
         self, journal: Journal, book: MemoryBook, places: set[int]
     ) -> None:
-        ahead = await hold_up(journal, book)
+        await hold_up(journal, book)
         tasks = [
             asyncio.create_task(journal.post(fund(code="poison" if n in places else "test")))
             for n in range(16)

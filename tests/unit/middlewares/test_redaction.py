@@ -44,8 +44,9 @@ def test_ordinary_text_stays(text: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["password", "new_password", "refresh_token", "Authorization", "api_key", "apikey", "email",
-     "e_mail", "phone", "card_number", "cvv", "pepper", "signing_key", "set-cookie", "database_url"],
+    ["password", "new_password", "refresh_token", "Authorization", "api_key", "apikey",
+     "email", "e_mail", "phone", "card_number", "cvv", "pepper", "signing_key", "set-cookie",
+     "database_url"],
 )  # fmt: skip
 def test_sensitive_names_hide_any_value(name: str) -> None:
     event = redact(
