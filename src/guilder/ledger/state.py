@@ -152,5 +152,3 @@ def _put_back(mapping: dict[UUID, T], before: Mapping[UUID, T | None]) -> None:
             mapping.pop(key, None)
         else:
             mapping[key] = value
-
-

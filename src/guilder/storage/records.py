@@ -95,9 +95,9 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     """The business event, such as `transfer` or `payment`."""
     group_id: UUID | None
     hold_id: UUID | None
-    reverses_id: UUID | None
+    reverses_id: UUID | None = None
     """The transfer that this one takes back, in part or whole."""
-    counted: tuple[Counted, ...]
+    counted: tuple[Counted, ...] = ()
     """What it added to the counters of limits."""
     expires_at: datetime | None
     effective_at: datetime
