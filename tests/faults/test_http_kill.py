@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from tests.support.guilder_process import GuilderProcess, guilder_process
-from tests.support.kills import cut_connections_at
+from tests.support.kills import AWAY, cut_connections_at
 from tests.support.payers import FUNDS, Crowd, Payer, make_payers
 
 PAYERS = 10
@@ -38,9 +38,7 @@ class Reads:
         """Read on, through every death of the database."""
         ids = [payer.account_id for payer in payers]
         while True:
-            with contextlib.suppress(
-                OSError, IndexError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError
-            ):
+            with contextlib.suppress(*AWAY, IndexError, ValueError):
                 await self._read(guilder, ids)
             await asyncio.sleep(0.02)
 

@@ -34,7 +34,7 @@ from tests.support.bank_worker import (
     transfer_id,
 )
 from tests.support.databases import reachable_directory, url_of
-from tests.support.kills import cut_connections, kill_database
+from tests.support.kills import AWAY, cut_connections, kill_database
 from tests.support.planted import FORGETFUL_SETTINGS, UNCONSTRAINED
 
 WORKERS = 2
@@ -206,7 +206,7 @@ class Bank:
         """Read all balances over and over; whatever is killed, they add up."""
         ids = [bank_account_id(number) for number in range(1, ACCOUNTS + 1)]
         while True:
-            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*AWAY):
                 connection = await asyncpg.connect(
                     **self.server.connect_arguments(OWNER),
                     server_settings={"default_transaction_read_only": "on"},

@@ -54,6 +54,10 @@ class GuilderProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def spawn(self) -> None:
         """Start it and do not wait."""
         with self.log.open("ab") as log:

@@ -12,6 +12,9 @@ from guilder.storage.embedded import EmbeddedPostgres
 from guilder.storage.embedded_files import OWNER
 from guilder.storage.embedded_processes import processes_in, recorded_postmaster
 
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises when the server goes in the middle of something."""
+
 _CUT = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()

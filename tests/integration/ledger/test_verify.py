@@ -1,0 +1,392 @@
+"""The audit finds every tampering, at the place where it is.
+
+Planted here, each by SQL of the schema's owner with the triggers off: every column of a transfer
+changed; a transfer deleted (first, middle, last), inserted, swapped with its neighbour; the tail
+cut off with and without moving the head; the head's position and hash changed; a transfer changed
+with its hash made to fit, and the whole chain after it rewritten; every balance, sequence and asset
+of an account changed; an account deleted, and one invented that holds money; every column of a hold
+changed, a hold deleted and one invented. Planted in `test_faults_of_the_writer`, as a faulty `decide`
+would write them, with a chain and balances that fit: money made from nothing, a capture of more
+than is held, of another's hold, a release that names another amount, a transfer between assets,
+an overdraft.
+
+Not found, and why: `owner`, `code`, `no_overdraft` and the flags of an account (the journal does
+not say them; the application's role cannot change the first two), times below a millisecond.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from msgspec.structs import replace
+
+from guilder.ledger import verify as verify_module
+from guilder.ledger.chain import chain_hash
+from guilder.ledger.journal import Journal
+from guilder.ledger.verify import Report, verify
+from guilder.storage import open_storage
+from guilder.storage.base import LedgerStorage
+from guilder.storage.records import Leg, Transfer, TransferKind
+from tests.support.books import NOON, MemoryBook, account, account_id, request, transfer_id
+from tests.support.databases import DatabaseServer
+from tests.support.postgres_books import created, journal_on
+
+TABLES = ("head", "accounts", "balances", "transfers", "holds")
+HOLD, CAPTURE, PARTIAL, RELEASE = list(TransferKind)[1:]
+LAST = 12
+
+Tamper = Callable[[str], Awaitable[Report]]
+
+
+async def write_a_book(journal: Journal) -> None:
+    """Write 12 transfers of every kind, in two assets."""
+    await journal.open_accounts(
+        [
+            *(account(name) for name in ("mint", "payer", "payee", "empty")),
+            *(account(name, asset="EUR") for name in ("mint-eur", "euro")),
+        ]
+    )
+
+    def hold(name: str, **fields: Any) -> Any:
+        return request("payer", "payee", 20, id=transfer_id(name), kind=HOLD, **fields)
+
+    def on(name: str, kind: TransferKind, amount: int) -> Any:
+        return request("payer", "payee", amount, kind=kind, hold_id=transfer_id(name))
+
+    group = {"group_id": transfer_id("group")}
+    for batch in (
+        [request("mint", "payer", 500), request("mint-eur", "euro", 70, asset="EUR")],
+        [request("payer", "payee", 30, metadata={"k": "v"}, reference="r"), hold("one")],
+        [on("one", PARTIAL, 5), on("one", CAPTURE, 10), hold("two"), on("two", RELEASE, 0)],
+        [request("payer", "payee", 1, **group), request("payee", "payer", 1, **group)],
+        [hold("open", expires_at=NOON + timedelta(days=9_999)), on("open", PARTIAL, 3)],
+    ):
+        created(await journal.post_all(batch))
+
+
+@pytest.fixture(scope="module")
+async def written(postgresql: DatabaseServer) -> AsyncIterator[tuple[LedgerStorage, Any]]:
+    """A book, and its owner's connection; `saved` has a copy of every table."""
+    async with postgresql.database() as database:
+        storage = await open_storage(database.url)
+        async with journal_on(storage.ledger()) as journal:
+            await write_a_book(journal)
+        owner = await asyncpg.connect(database.owner_url)
+        await owner.execute("CREATE SCHEMA saved")
+        for table in TABLES:
+            await owner.execute(f"CREATE TABLE saved.{table} AS TABLE book_main.{table}")
+        await owner.execute("ALTER TABLE book_main.transfers DISABLE TRIGGER USER")
+        yield storage.ledger(), owner
+        await owner.close()
+        await storage.close()
+
+
+@pytest.fixture
+async def tamper(written: tuple[LedgerStorage, Any]) -> AsyncIterator[Tamper]:
+    """Run SQL and audit; the book is put back in the end."""
+    book, owner = written
+
+    async def run(sql: str) -> Report:
+        assert (await verify(book)).ok
+        await owner.execute(sql)
+        return await verify(book)
+
+    yield run
+    for table in TABLES:
+        await owner.execute(
+            f"DELETE FROM book_main.{table}; "
+            f"INSERT INTO book_main.{table} SELECT * FROM saved.{table}"
+        )
+
+
+async def test_a_right_book_is_told_in_figures(written: tuple[LedgerStorage, Any]) -> None:
+    book, _ = written
+    report = await verify(book)
+    head = await book.head()
+    assert report == Report(
+        position=LAST,
+        hash=head.hash,
+        accounts=6,
+        transfers=LAST,
+        holds_open=1,
+        totals={"EUR": 70, "USD": 500},
+        difference=None,
+    )
+
+
+async def test_pages_do_not_matter(
+    written: tuple[LedgerStorage, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await verify(written[0])
+    for size in (1, 5, LAST):
+        monkeypatch.setattr(verify_module, "PAGE", size)
+        assert await verify(written[0]) == whole
+
+
+COLUMNS = {
+    "id": "gen_random_uuid()",
+    "kind": "CASE kind WHEN 1 THEN 2 ELSE 1 END",
+    "debit_account_id": f"'{account_id('empty')}'",
+    "credit_account_id": f"'{account_id('empty')}'",
+    "amount_minor": "amount_minor + 1",
+    "asset": "'GBP'",
+    "code": "code || ' '",
+    "group_id": f"'{transfer_id('another')}'",
+    "hold_id": f"'{transfer_id('another')}'",
+    "expires_at": "'2030-01-01Z'",
+    "effective_at": "effective_at - interval '1 millisecond'",
+    "created_at": "created_at + interval '1 millisecond'",
+    "reference": "reference || 'x'",
+    "metadata": 'metadata || \'{"x": "y"}\'',
+    "fingerprint": "sha256(fingerprint)",
+    **{
+        f"{side}_{part}": f"{side}_{part} + 1"
+        for side in ("debit", "credit")
+        for part in ("sequence", "posted", "pending_in", "pending_out")
+    },
+    "hash": "sha256(hash)",
+}
+
+
+@pytest.mark.parametrize("position", [1, 5, LAST])
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_a_changed_transfer(tamper: Tamper, column: str, position: int) -> None:
+    report = await tamper(
+        f"UPDATE book_main.transfers SET {column} = {COLUMNS[column]} WHERE position = {position}"
+    )
+    found(report, position, "hash")
+
+
+def test_every_column_is_changed_above() -> None:
+    legs = {f"{side}_{part}" for side in ("debit", "credit") for part in Leg.__struct_fields__}
+    fields = set(Transfer.__struct_fields__) - {"debit", "credit", "position"}
+    assert set(COLUMNS) == fields | legs
+
+
+@pytest.mark.parametrize("position", [1, 6, LAST])
+async def test_a_deleted_transfer(tamper: Tamper, position: int) -> None:
+    report = await tamper(f"DELETE FROM book_main.transfers WHERE position = {position}")
+    found(report, position, "head" if position == LAST else "has position")
+
+
+async def test_a_deleted_transfer_with_the_rest_moved_up(tamper: Tamper) -> None:
+    report = await tamper(
+        "DELETE FROM book_main.transfers WHERE position = 4;"
+        "UPDATE book_main.transfers SET position = position + 999 WHERE position > 4;"
+        "UPDATE book_main.transfers SET position = position - 1000 WHERE position > 1000;"
+    )
+    found(report, 4, "hash")
+
+
+@pytest.mark.parametrize(("first", "last"), [(1, LAST), (10, LAST), (LAST, LAST)])
+async def test_a_tail_cut_off(tamper: Tamper, first: int, last: int) -> None:
+    report = await tamper(f"DELETE FROM book_main.transfers WHERE position >= {first}")
+    found(report, first, "head")
+
+
+async def test_a_tail_cut_off_with_its_head(tamper: Tamper) -> None:
+    report = await tamper(
+        "DELETE FROM book_main.transfers WHERE position > 9;"
+        "UPDATE book_main.head SET position = 9,"
+        "hash = (SELECT hash FROM book_main.transfers WHERE position = 9)"
+    )
+    found(report, 9, "is stored at")
+
+
+@pytest.mark.parametrize("place", [0, 7])
+async def test_an_inserted_transfer(tamper: Tamper, place: int) -> None:
+    names = [*COLUMNS]
+    values = ", ".join("gen_random_uuid()" if name == "id" else name for name in names)
+    report = await tamper(
+        f"UPDATE book_main.transfers SET position = position + 1000 WHERE position > {place};"
+        f"UPDATE book_main.transfers SET position = position - 999 WHERE position > 1000;"
+        f"INSERT INTO book_main.transfers (position, {', '.join(names)}) "
+        f"SELECT {place + 1}, {values} FROM book_main.transfers WHERE position = 2 + {place};"
+    )
+    found(report, place + 1, "hash")
+
+
+async def test_an_appended_transfer(tamper: Tamper) -> None:
+    names = [*COLUMNS]
+    values = ", ".join("gen_random_uuid()" if name == "id" else name for name in names)
+    report = await tamper(
+        f"INSERT INTO book_main.transfers (position, {', '.join(names)}) "
+        f"SELECT 13, {values} FROM book_main.transfers WHERE position = 3"
+    )
+    found(report, 13, "hash")
+
+
+async def test_two_transfers_in_the_other_order(tamper: Tamper) -> None:
+    report = await tamper(
+        "UPDATE book_main.transfers SET position = 1000 WHERE position = 6;"
+        "UPDATE book_main.transfers SET position = 6 WHERE position = 7;"
+        "UPDATE book_main.transfers SET position = 7 WHERE position = 1000;"
+    )
+    found(report, 6, "hash")
+
+
+@pytest.mark.parametrize(
+    ("change", "position", "word"),
+    [
+        ("position = 11", 12, "head is at 11"),
+        ("position = 13", 13, "head is at 13"),
+        ("hash = sha256(hash)", 12, "another hash"),
+    ],
+)
+async def test_a_changed_head(tamper: Tamper, change: str, position: int, word: str) -> None:
+    found(await tamper(f"UPDATE book_main.head SET {change}"), position, word)
+
+
+@pytest.mark.parametrize("name", ["payer", "mint", "empty"])
+@pytest.mark.parametrize("column", ["posted", "pending_in", "pending_out", "sequence"])
+async def test_a_changed_balance(tamper: Tamper, name: str, column: str) -> None:
+    report = await tamper(
+        # A new account is worth nothing: what it reserves must be covered for the database.
+        f"UPDATE book_main.balances SET {column} = {column} + 1, no_overdraft = false "
+        f"WHERE account_id = '{account_id(name)}'"
+    )
+    found(report, LAST, f"account {account_id(name)} is stored at")
+
+
+async def test_money_moved_between_balances(tamper: Tamper) -> None:
+    """The sum is right, and every check of the database holds."""
+    report = await tamper(
+        f"UPDATE book_main.balances SET posted = posted - 5 WHERE account_id = '{account_id('payer')}';"
+        f"UPDATE book_main.balances SET posted = posted + 5 WHERE account_id = '{account_id('payee')}'"
+    )
+    found(report, LAST, "is stored at")
+
+
+async def test_another_asset(tamper: Tamper) -> None:
+    report = await tamper(
+        f"UPDATE book_main.accounts SET asset = 'GBP' WHERE id = '{account_id('payee')}'"
+    )
+    found(report, LAST, "is kept in GBP, the journal has USD")
+
+
+@pytest.mark.parametrize("table", ["accounts", "balances"])
+async def test_a_deleted_account(tamper: Tamper, table: str) -> None:
+    key = "id" if table == "accounts" else "account_id"
+    report = await tamper(f"DELETE FROM book_main.{table} WHERE {key} = '{account_id('payee')}'")
+    found(report, LAST, f"account {account_id('payee')} is gone")
+
+
+async def test_an_invented_account_with_money(tamper: Tamper) -> None:
+    stranger = account_id("stranger")
+    report = await tamper(
+        f"INSERT INTO book_main.accounts VALUES ('{stranger}', 'USD', 'wallet', 'me', now());"
+        f"INSERT INTO book_main.balances VALUES ('{stranger}', 7, 0, 0, 1, true, false, false)"
+    )
+    found(report, LAST, f"account {stranger} is stored at")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "remaining_minor = remaining_minor - 1",
+        "amount_minor = amount_minor + 1",
+        "asset = 'GBP'",
+        f"debit_account_id = '{account_id('empty')}'",
+        f"credit_account_id = '{account_id('empty')}'",
+        "expires_at = NULL",
+        "id = gen_random_uuid()",
+    ],
+)
+async def test_a_changed_hold(tamper: Tamper, change: str) -> None:
+    report = await tamper(f"UPDATE book_main.holds SET {change} WHERE remaining_minor > 0")
+    found(report, LAST, "hold ")
+
+
+async def test_a_settled_hold_brought_back(tamper: Tamper) -> None:
+    report = await tamper(
+        f"UPDATE book_main.holds SET remaining_minor = 5 WHERE id = '{transfer_id('one')}'"
+    )
+    found(report, LAST, f"hold {transfer_id('one')}")
+
+
+@pytest.mark.parametrize("name", ["one", "open"])
+async def test_a_deleted_hold(tamper: Tamper, name: str) -> None:
+    report = await tamper(f"DELETE FROM book_main.holds WHERE id = '{transfer_id(name)}'")
+    found(report, LAST, f"hold {transfer_id(name)}")
+
+
+async def test_an_invented_hold(tamper: Tamper) -> None:
+    report = await tamper(
+        "INSERT INTO book_main.holds SELECT gen_random_uuid(), debit_account_id, "
+        "credit_account_id, asset, 1, 1, NULL FROM book_main.holds LIMIT 1"
+    )
+    found(report, LAST, "the journal has None")
+
+
+class TestFaultsOfTheWriter:
+    """Books that fit themselves, chain and all, and break a rule."""
+
+    @pytest.fixture
+    async def book(self) -> MemoryBook:
+        book = MemoryBook()
+        async with journal_on(book) as journal:
+            await write_a_book(journal)
+        assert (await verify(book)).ok
+        return book
+
+    async def test_a_rewritten_chain_is_held_against_the_balances(self, book: MemoryBook) -> None:
+        rewrite(book, 3, amount_minor=29)
+        found(await verify(book), 3, "the debit account should be at")
+
+    async def test_a_credit_larger_than_its_debit(self, book: MemoryBook) -> None:
+        credit = book.journal[-1].credit
+        rewrite(book, LAST, credit=replace(credit, posted=credit.posted + 1))
+        found(await verify(book), LAST, "the credit account should be at")
+
+    async def test_a_transfer_between_assets(self, book: MemoryBook) -> None:
+        rewrite(book, 3, credit_account_id=account_id("euro"))
+        found(await verify(book), 3, "another asset")
+
+    @pytest.mark.parametrize(
+        ("position", "change", "word"),
+        [
+            (5, {"amount_minor": 21}, "21 is captured or released where 20 is held"),
+            (5, {"amount_minor": 0}, "0 is captured or released where 20 is held"),
+            (8, {"amount_minor": 19}, "19 is captured or released where 20 is held"),
+            (6, {"hold_id": transfer_id("none")}, "its accounts do not have"),
+            (6, {"hold_id": None}, "its accounts do not have"),
+            (6, {"debit_account_id": account_id("empty")}, "its accounts do not have"),
+        ],
+    )
+    async def test_a_capture_that_is_not_covered(
+        self, book: MemoryBook, position: int, change: dict[str, Any], word: str
+    ) -> None:
+        rewrite(book, position, **change)
+        found(await verify(book), position, word)
+
+    async def test_an_overdraft(self, book: MemoryBook) -> None:
+        mint = account_id("mint")
+        book.account_by_id[mint] = replace(book.account_by_id[mint], no_overdraft=True)
+        found(await verify(book), LAST, "is overdrawn by 500")
+
+    async def test_more_given_back_than_was_reserved(self, book: MemoryBook) -> None:
+        """The same accounts have two holds; the legs are counted, not believed."""
+        leg = book.journal[7].debit
+        rewrite(book, 8, debit=replace(leg, pending_out=leg.pending_out - 1))
+        found(await verify(book), 8, "the debit account should be at")
+
+
+def rewrite(book: MemoryBook, position: int, **changes: Any) -> None:
+    """Change a transfer, and make every hash from there on fit."""
+    journal = book.journal
+    journal[position - 1] = replace(journal[position - 1], **changes)
+    previous = journal[position - 2].hash
+    for index in range(position - 1, len(journal)):
+        previous = chain_hash(previous, journal[index])
+        journal[index] = replace(journal[index], hash=previous)
+    book.end = replace(book.end, hash=previous)
+
+
+def found(report: Report, position: int, words: str) -> None:
+    """Check what the audit told, and that it told no more than it had read by then."""
+    assert not report.ok
+    assert report.difference is not None
+    assert report.difference.position == position, report.difference
+    assert words in report.difference.what
