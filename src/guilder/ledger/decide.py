@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
+from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
@@ -54,10 +55,10 @@ def decide(
     *,
     accounts: Mapping[UUID, Account],
     holds: Mapping[UUID, Hold],
-    counters: Mapping[UUID, Counter],
     existing: Mapping[UUID, Transfer],
     head: Head,
     now: datetime,
+    counters: Mapping[UUID, Counter] = MappingProxyType({}),
 ) -> Decision:
     """Decide requests in order.
 
@@ -76,7 +77,9 @@ def decide(
         change, and `pending_in` and `pending_out` change alike. Positions follow
         the head without a gap.
     """
-    state = State(accounts, holds, counters, existing, head, now)
+    state = State(
+        accounts=accounts, holds=holds, counters=counters, existing=existing, head=head, now=now
+    )
     outcomes: list[Outcome] = []
     if all(request.group_id is None for request in requests):
         outcomes = [_decide_one(state, request) for request in requests]

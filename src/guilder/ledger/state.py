@@ -34,6 +34,7 @@ class State:
 
     def __init__(
         self,
+        *,
         accounts: Mapping[UUID, Account],
         holds: Mapping[UUID, Hold],
         counters: Mapping[UUID, Counter],

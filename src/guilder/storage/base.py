@@ -1,7 +1,8 @@
 """The door to storage: what an engine must do, and all that a feature may ask of it.
 
-Two parts. `LedgerStorage` has the few primitives the journal writer needs, written natively by each
-engine. `Collection` keeps typed documents with declared indexes: equality and range on those, and no more.
+Two parts. `LedgerStorage` has the few primitives the journal writer needs, written natively by
+each engine. `Collection` keeps typed documents with declared indexes: equality and range on those,
+and no more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,7 +73,7 @@ class Collection(Protocol[D]):
         """Return the documents with those ids, by id; missing ones are left out."""
 
     async def find_one(self, equal: Mapping[str, Scalar]) -> D | None:
-        """Return the document that a unique index has under these values (all its fields are given)."""
+        """Return the document that a unique index has under the values of all its fields."""
 
     async def page(
         self,
@@ -247,7 +248,7 @@ class Storage(Protocol):
         """Begin a document transaction; commit on leaving, roll back on an exception."""
 
     async def migrate(self, models: Iterable[type[Document]]) -> list[str]:
-        """Bring the schema up to date, add the indexes that `models` declare, return what was done."""
+        """Bring the schema and the indexes of `models` up to date, and return what was done."""
 
     async def ping(self) -> None:
         """Ask the database for an answer.

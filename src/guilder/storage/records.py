@@ -1,5 +1,6 @@
-"""The stored shapes of the books: accounts, transfers, holds, the head. Amounts are int64 minor units.
+"""The stored shapes of the books: accounts, transfers, holds, counters, the head.
 
+Amounts are int64 minor units.
 Sides are seen from the account: a credit raises `posted`, a debit lowers it, so over all accounts
 of one asset `posted` sums to zero. A user's wallet is our liability and stays at or above zero;
 a gateway's clearing account is our claim and goes below.
@@ -61,7 +62,7 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Leg(Struct, frozen=True, gc=False):
-    """One side of a transfer: the account's place in its own order and the balances that resulted."""
+    """One side of a transfer: the account's place in its own order and the resulting balances."""
 
     sequence: int
     posted: int
