@@ -16,15 +16,18 @@ import pytest
 from tests.support.guilder_process import GuilderProcess, guilder_process
 from tests.support.kills import AWAY, cut_connections_at
 from tests.support.payers import FUNDS, Crowd, Payer, make_payers
+from tests.support.telling import tell
 
 PAYERS = 10
 LANES = 32
-KILLS = 6
-ACKNOWLEDGED = 600
+KILLS = 28
+ACKNOWLEDGED = 8_000
 RECOVERY_S = 5.0
 TURNS = ("database", "guilder", "connections", "both", "database", "connections")
 
-_TOTAL = "SELECT sum(posted), min(posted), count(*) FROM book_main.balances WHERE account_id = ANY($1)"
+_TOTAL = (
+    "SELECT sum(posted), min(posted), count(*) FROM book_main.balances WHERE account_id = ANY($1)"
+)
 
 
 @dataclass
@@ -104,12 +107,12 @@ async def test_what_people_were_told_is_what_the_books_say(
         assert await guilder.terminate() == 0, guilder.last_words()
         report = await guilder.verify()
     slowest = {what: round(max(times), 1) for what, times in took.items()}
-    with capsys.disabled():
-        print(
-            f"\nHTTP: {kills.total()} kills {dict(kills)}, {len(told.paid)} acknowledged, "
-            f"{len(told.refused)} refused, {told.asked_again} asked again, {told.unanswered} "
-            f"unanswered, {reads.count} reads of the total, slowest recovery in s {slowest}"
-        )
+    tell(
+        capsys,
+        f"HTTP: {kills.total()} kills {dict(kills)}, {len(told.paid)} acknowledged, "
+        f"{len(told.refused)} refused, {told.asked_again} asked again, {told.unanswered} "
+        f"unanswered, {reads.count} reads of the total, slowest recovery in s {slowest}",
+    )
     assert report["ok"], report
     assert report["exit_code"] == 0
     assert not reads.wrong

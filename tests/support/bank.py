@@ -1,5 +1,5 @@
-"""A bank under kill -9: processes that move money, a database that dies under them, and a comparison
-of what was acknowledged with what the books say."""
+"""A bank under kill -9: processes that move money, a database that dies under them, and a
+comparison of what was acknowledged with what the books say."""
 
 import asyncio
 import contextlib
@@ -271,7 +271,6 @@ class Bank:
         report = await verify(storage.ledger())
         await storage.close()
         audit.note("verify", report.difference)
-
 
     async def _compare_balances(self, moved: set[int]) -> None:
         """Work out what every account must have, from nothing but the answers."""

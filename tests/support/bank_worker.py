@@ -126,9 +126,9 @@ class Worker:
                 return await self._journal.post_all(requests)
             except Unavailable:
                 await asyncio.sleep(0.02)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must be on record
                 self._put_down((number, Answer.ERROR) for number in numbers)
-                print(repr(error), file=sys.stderr, flush=True)
+                sys.stderr.write(f"{error!r}\n")
                 await asyncio.sleep(0.02)
 
     def _put_down(self, answers: Iterator[tuple[int, Answer]]) -> None:
@@ -158,7 +158,6 @@ async def work(order: dict[str, Any]) -> None:
     numbers = itertools.chain(order["again"], itertools.count(order["first"], order["step"]))
     worker = Worker(journal, answers, numbers)
     callers = [asyncio.create_task(worker.call()) for _ in range(CROWD)]
-    print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     worker.is_stopping = True
     await asyncio.gather(*callers)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -13,10 +12,9 @@ from guilder.kernel.ids import derived_uuid, new_uuid
 from guilder.ledger.models import TransferRequest
 from guilder.storage.base import LedgerBatch, LedgerReads, TransferFilter
 from guilder.storage.errors import StorageUnavailable
-from guilder.storage.records import GENESIS, Account, Head, Hold, Transfer
+from guilder.storage.records import GENESIS, Account, Head, Hold, Leg, Transfer, TransferKind
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-_numbers = itertools.count(1)
 
 
 def account_id(name: str) -> UUID:
@@ -59,6 +57,31 @@ def request(debit: str, credit: str, amount_minor: int = 100, **fields: Any) -> 
 def transfer_id(name: object) -> UUID:
     """Return the id of the test transfer of that name."""
     return derived_uuid("test-transfer", str(name))
+
+
+def stored_transfer(kind: TransferKind = TransferKind.POST) -> Transfer:
+    """Return 5 USD from `payer`, who had 100, to `payee`, as the journal has it."""
+    return Transfer(
+        position=1,
+        id=transfer_id("stored"),
+        kind=kind,
+        debit_account_id=account_id("payer"),
+        credit_account_id=account_id("payee"),
+        amount_minor=5,
+        asset="USD",
+        code="transfer",
+        group_id=None,
+        hold_id=None,
+        expires_at=None,
+        effective_at=NOON,
+        created_at=NOON,
+        reference="",
+        metadata={},
+        fingerprint=fingerprint("the request"),
+        debit=Leg(1, 95, 0, 0),
+        credit=Leg(1, 5, 0, 0),
+        hash=bytes(32),
+    )
 
 
 class MemoryBook:

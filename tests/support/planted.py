@@ -40,7 +40,7 @@ class NoUniqueId(PostgresLedger):
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[LedgerBatch]:
         async with super().batch() as batch:
-            batch.find_transfers = _find_nothing  # type: ignore[method-assign]
+            batch.find_transfers = _find_nothing  # type: ignore[method-assign, assignment]
             yield batch
 
 

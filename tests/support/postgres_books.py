@@ -1,4 +1,4 @@
-"""Books on PostgreSQL, for tests that open several journals on one book or look past the journal."""
+"""Books on PostgreSQL, for tests that open several journals or look past them."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence

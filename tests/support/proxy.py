@@ -1,4 +1,5 @@
-"""A TCP proxy in front of PostgreSQL that knows a COMMIT when it sees one, and what can happen then."""
+"""A TCP proxy in front of PostgreSQL that knows a COMMIT when it sees one, and what can happen
+then."""
 
 import asyncio
 import contextlib

@@ -90,9 +90,13 @@ class Wire:
         if self._streams is None:
             raise ConnectionError
         reader = self._streams[0]
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = dict(_header(line) for line in head[1:] if line)
-        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = dict(_header(line) for line in head[1:] if line)
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+        except LOST:
+            self.drop()
+            raise
         if headers.get("connection") == "close":
             self.drop()
         return Reply(int(head[0].split()[1]), headers, body)

@@ -51,8 +51,9 @@ async def run_services(
     async with AsyncExitStack() as stack:
         storage = await opened_storage(settings)
         stack.push_async_callback(storage.close)
-        for change in await storage.migrate(MODELS):
-            _log.info("schema changed", change=change)
+        changes = await storage.migrate(MODELS)
+        if changes:
+            _log.info("schema changed", changes=len(changes))
         journal = Journal(storage.ledger())
         await journal.start()
         stack.push_async_callback(journal.stop)

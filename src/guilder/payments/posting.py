@@ -32,7 +32,7 @@ def capture_of(payment: Payment, *, reference: str) -> TransferRequest:
     clearing, wallet = accounts_of(payment)
     said = (payment.id, payment.wallet_id, str(payment.amount_minor), payment.currency, reference)
     return TransferRequest(
-        id=derived_uuid("payment-capture", payment.id, str(payment.version)),
+        id=derived_uuid("payment-capture", payment.gateway, reference),
         debit_account_id=clearing.id,
         credit_account_id=wallet.id,
         amount_minor=payment.amount_minor,

@@ -10,14 +10,16 @@ import asyncpg
 import pytest
 from msgspec.structs import replace
 
+from guilder.kernel.errors import InvariantViolation
 from guilder.ledger import journal as journal_module
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.ledger.verify import verify
 from guilder.storage import open_storage
+from guilder.storage.base import TransferFilter
 from guilder.storage.postgres.ledger import PostgresLedger
 from guilder.storage.records import GENESIS, TransferKind
-from tests.support.books import NOON, request, transfer_id
+from tests.support.books import NOON, account_id, request, transfer_id
 from tests.support.databases import Database
 from tests.support.postgres_books import created, journal_on, open_funded, owner_of, posted, state
 
@@ -87,20 +89,28 @@ async def test_an_overdraft_by_a_faulty_writer_is_refused(journal: Journal) -> N
     """The last line of defence: a balance below zero never reaches the disk."""
     await open_funded(journal, payer=10)
     broken = replace(await state(journal, "payer"), posted=-1, sequence=2)
-    with pytest.raises(asyncpg.CheckViolationError):
+
+    async def overdraw() -> None:
         async with journal.book.batch() as batch:
             head = replace(batch.head, revision=batch.head.revision + 1)
             await batch.advance([broken], [], head)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await overdraw()
     assert await posted(journal, "payer") == 10
 
 
 async def test_a_head_that_moved_stops_the_writer(journal: Journal) -> None:
     await open_funded(journal, payer=10)
     payer = await state(journal, "payer")
-    with pytest.raises(Exception, match="head is where"):
+
+    async def write_past_the_head() -> None:
         async with journal.book.batch() as batch:
             batch.head = replace(batch.head, revision=batch.head.revision - 1)
             await batch.advance([payer], [], batch.head)
+
+    with pytest.raises(InvariantViolation, match="head is where"):
+        await write_past_the_head()
 
 
 class TestTime:
@@ -206,7 +216,7 @@ async def test_amounts_that_would_be_cut_to_fit_are_refused(
         {"amount_minor": 1.5},
         {"amount_minor": True},
     ],
-    ids=lambda fields: repr(fields),
+    ids=repr,
 )
 @pytest.mark.parametrize("crowd", [2, 70])
 async def test_what_cannot_be_written_fails_alone(
@@ -310,7 +320,7 @@ async def test_refusals_alone_leave_the_head_where_it_is(journal: Journal) -> No
 
 @pytest.mark.parametrize("name", ["", "a-b", "a b", "main; DROP TABLE x", "1a"])
 def test_a_books_name_is_an_identifier(name: str) -> None:
-    with pytest.raises(Exception, match="identifier"):
+    with pytest.raises(InvariantViolation, match="identifier"):
         PostgresLedger(None, name)  # type: ignore[arg-type]
 
 
@@ -320,7 +330,8 @@ async def test_a_lost_answer_to_commit_is_found_out(
     """The connection dies right after COMMIT took effect, before anybody heard of it."""
     monkeypatch.setattr(journal_module, "RETRY_PAUSE_S", 0)
     storage = await open_storage(database.url)
-    commit = asyncpg.transaction.Transaction._Transaction__commit
+    name = "_Transaction__commit"
+    commit = getattr(asyncpg.transaction.Transaction, name)
     losses = 1
 
     async def lost(self: Any) -> None:
@@ -332,7 +343,7 @@ async def test_a_lost_answer_to_commit_is_found_out(
 
     async with journal_on(storage.ledger()) as journal:
         await open_funded(journal, payer=10, payee=0)
-        monkeypatch.setattr(asyncpg.transaction.Transaction, "_Transaction__commit", lost)
+        monkeypatch.setattr(asyncpg.transaction.Transaction, name, lost)
         once = request("payer", "payee", 4)
         found = await journal.post_all([once, once])
         assert [each.verdict for each in found] == [Verdict.CREATED, Verdict.EXISTS]
@@ -340,3 +351,36 @@ async def test_a_lost_answer_to_commit_is_found_out(
         assert await posted(journal, "payee") == 4
     assert (await verify(storage.ledger())).ok
     await storage.close()
+
+
+async def test_history_of_accounts_newest_first_and_each_transfer_once(journal: Journal) -> None:
+    """Also where one set has both sides, and whatever is written between two pages."""
+    await open_funded(journal, payer=100, payee=0, third=0)
+    created(
+        await journal.post_all(
+            [request("payer", "payee", n) for n in (1, 2, 3, 4, 5)]
+            + [request("payee", "third", 6), request("payer", "third", 7)]
+        )
+    )
+
+    async def amounts(*names: str, before: int | None = None, **options: Any) -> list[int]:
+        limit = options.pop("limit", 25)
+        found = await journal.book.account_transfers(
+            [account_id(name) for name in names],
+            TransferFilter(**options),
+            before_position=before,
+            limit=limit,
+        )
+        assert [t.position for t in found] == sorted((t.position for t in found), reverse=True)
+        return [transfer.amount_minor for transfer in found]
+
+    assert await amounts("payer", "payee") == [7, 6, 5, 4, 3, 2, 1, 100]
+    assert await amounts("payer", "payee", limit=3) == [7, 6, 5]
+    assert await amounts("payer", "payee", side="debit") == [7, 6, 5, 4, 3, 2, 1]
+    assert await amounts("payer", "payee", side="credit", limit=2) == [5, 4]
+    assert await amounts("payee", before=5, limit=2) == [3, 2]
+    created([await journal.post(request("payer", "payee", 8))])
+    assert await amounts("payee", before=5, limit=2) == [3, 2]
+    assert await amounts("third", kinds=(TransferKind.HOLD,)) == []
+    assert await amounts("third", code="test", amount_at_least=7) == [7]
+    assert await amounts("nobody") == await amounts() == []

@@ -1,17 +1,19 @@
 """The audit finds every tampering, at the place where it is.
 
-Planted here, each by SQL of the schema's owner with the triggers off: every column of a transfer
-changed; a transfer deleted (first, middle, last), inserted, swapped with its neighbour; the tail
-cut off with and without moving the head; the head's position and hash changed; a transfer changed
-with its hash made to fit, and the whole chain after it rewritten; every balance, sequence and asset
-of an account changed; an account deleted, and one invented that holds money; every column of a hold
-changed, a hold deleted and one invented. Planted in `test_faults_of_the_writer`, as a faulty `decide`
-would write them, with a chain and balances that fit: money made from nothing, a capture of more
-than is held, of another's hold, a release that names another amount, a transfer between assets,
-an overdraft.
+Planted by SQL of the schema's owner with the triggers off: every column of a transfer changed; a
+transfer deleted (first, middle, last), inserted, appended, swapped with its neighbour; the tail cut
+off with and without moving the head; the head's position and hash changed; every balance, sequence
+and asset of an account changed; money moved between balances; an account deleted, and one invented
+that holds money; every column of a hold changed, a hold brought back, deleted, invented.
 
-Not found, and why: `owner`, `code`, `no_overdraft` and the flags of an account (the journal does
-not say them; the application's role cannot change the first two), times below a millisecond.
+Planted in `TestFaultsOfTheWriter`, as a faulty `decide` would write them, with a chain that fits:
+an amount that the balances do not follow, a credit larger than its debit, a transfer between two
+assets, a capture of more than is held or of another's hold, a release of another amount, an
+overdraft.
+
+Not found, and why: `owner`, `code`, `no_overdraft` and the flags of an account, as the journal does
+not say them; parts of a millisecond, as the chain does not cover them; a rewritten tail whose
+balances and head were rewritten too, which only a hash kept elsewhere can tell.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -252,9 +254,9 @@ async def test_a_changed_balance(tamper: Tamper, name: str, column: str) -> None
 
 async def test_money_moved_between_balances(tamper: Tamper) -> None:
     """The sum is right, and every check of the database holds."""
+    change = "UPDATE book_main.balances SET posted = posted {} 5 WHERE account_id = '{}';"
     report = await tamper(
-        f"UPDATE book_main.balances SET posted = posted - 5 WHERE account_id = '{account_id('payer')}';"
-        f"UPDATE book_main.balances SET posted = posted + 5 WHERE account_id = '{account_id('payee')}'"
+        change.format("-", account_id("payer")) + change.format("+", account_id("payee"))
     )
     found(report, LAST, "is stored at")
 

@@ -71,6 +71,8 @@ async def test_a_call_that_times_out_after_its_effect_is_found_out_by_the_retry(
     await world.script(lost)
     found = await world.begin(key="lost")
     assert found.id == lost != payment_id
+    # The company knows one checkout: it was asked again under the same key.
+    assert found.reference == encode_id("simpay", derived_uuid("simulated-payment", lost))
     await world.press(found)
     await world.deliver()
     assert await world.balance() == 1_000

@@ -130,7 +130,10 @@ async def test_an_unclear_answer_stays_unknown_and_is_asked_again_under_the_same
     for _ in range(2):
         world.clock.move(timedelta(hours=1))
         await world.payouts.work()
-    assert (await world.payout(payout)).status is PayoutStatus.PAID
+    after = await world.payout(payout)
+    assert after.status is PayoutStatus.PAID
+    # The company knows one payout: it was asked again under the same key.
+    assert after.reference == encode_id("simout", derived_uuid("simulated-payout", payout.id))
     assert await world.codes() == ["payment", "payout", "payout_paid"]
 
 

@@ -1,104 +1,23 @@
-"""What a decision changes: balances, holds, groups, and what comes twice in a batch."""
+"""What a decision changes: balances, holds, and what comes twice in a batch."""
 
-from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from guilder.kernel.errors import InvariantViolation
-from guilder.ledger.chain import chain_hash
-from guilder.ledger.decide import Decision, decide
-from guilder.ledger.models import AMOUNT_MAX, TransferRequest, Verdict
-from guilder.storage.records import GENESIS, Account, Head, Hold, Leg, Transfer, TransferKind
+from guilder.ledger.models import AMOUNT_MAX, Verdict
+from guilder.storage.records import GENESIS, Hold, Leg, Transfer, TransferKind
 from tests.support.books import NOON, account, account_id, fingerprint, request, transfer_id
+from tests.support.decisions import Books, move, new_books, on_hold, verdicts
 
 POST, HOLD, CAPTURE, PARTIAL, RELEASE = TransferKind
 CREATED, EXISTS, DIFFERENT = Verdict.CREATED, Verdict.EXISTS, Verdict.EXISTS_DIFFERENT
-FAILED, POOR = Verdict.GROUP_FAILED, Verdict.INSUFFICIENT_FUNDS
-
-
-class Books:
-    """State that is carried from one decision to the next, and checked after each."""
-
-    def __init__(self, *accounts: Account) -> None:
-        self.accounts = {each.id: each for each in accounts}
-        self.holds: dict[Any, Hold] = {}
-        self.journal: dict[Any, Transfer] = {}
-        self.head = GENESIS
-        self.now = NOON
-
-    def decide(self, requests: Sequence[TransferRequest]) -> list[Verdict]:
-        return verdicts(self.decision(requests))
-
-    def decision(self, requests: Sequence[TransferRequest]) -> Decision:
-        before = dict(self.accounts), dict(self.holds), dict(self.journal)
-        decision = decide(
-            requests,
-            accounts=self.accounts,
-            holds=self.holds,
-            existing=self.journal,
-            head=self.head,
-            now=self.now,
-        )
-        assert (self.accounts, self.holds, self.journal) == before, "the input is left alone"
-        self.check(decision)
-        self.accounts |= decision.accounts
-        self.holds |= decision.holds
-        self.journal |= {each.id: each for each in decision.transfers}
-        self.head = decision.head
-        return decision
-
-    def check(self, decision: Decision) -> None:
-        created = [o.transfer for o in decision.outcomes if o.verdict is CREATED]
-        assert created == decision.transfers
-        first = self.head.position + 1
-        assert [t.position for t in created if t] == list(range(first, first + len(created)))
-        known = self.journal | {each.id: each for each in decision.transfers}
-        for outcome in decision.outcomes:
-            if outcome.verdict in (CREATED, EXISTS):
-                assert outcome.transfer is not None
-                assert known[outcome.transfer.id] is outcome.transfer, "what is told is there"
-        previous = self.head.hash
-        for transfer in decision.transfers:
-            previous = chain_hash(previous, transfer)
-            assert transfer.hash == previous
-        grown = 1 if decision.transfers else 0
-        assert decision.head == Head(
-            self.head.position + len(created), previous, self.head.revision + grown
-        )
-        after = {**self.accounts, **decision.accounts}.values()
-        assert sum(each.posted for each in after) == sum(x.posted for x in self.accounts.values())
-        assert sum(each.pending_in for each in after) == sum(each.pending_out for each in after)
-
-    def of(self, name: str) -> tuple[int, int, int, int]:
-        """Return posted, pending in, pending out and sequence."""
-        found = self.accounts[account_id(name)]
-        return found.posted, found.pending_in, found.pending_out, found.sequence
-
-    def left(self, name: str) -> int:
-        return self.holds[transfer_id(name)].remaining_minor
-
-
-def verdicts(decision: Decision) -> list[Verdict]:
-    return [outcome.verdict for outcome in decision.outcomes]
+POOR = Verdict.INSUFFICIENT_FUNDS
 
 
 @pytest.fixture
 def books() -> Books:
-    return Books(account("mint"), account("payer", posted=100), account("payee"), account("third"))
-
-
-def move(amount: int, name: str = "", **fields: Any) -> TransferRequest:
-    """Ask for a transfer from payer to payee."""
-    if name:
-        fields["id"] = transfer_id(name)
-    return request("payer", "payee", amount, **fields)
-
-
-def on_hold(kind: TransferKind, amount: int, hold: str = "h", **fields: Any) -> TransferRequest:
-    return move(amount, kind=kind, hold_id=transfer_id(hold), **fields)
+    return new_books()
 
 
 def test_nothing_asked_nothing_changed(books: Books) -> None:
@@ -324,88 +243,3 @@ class TestHolds:
     def test_an_unknown_kind_is_our_fault(self, books: Books) -> None:
         with pytest.raises(InvariantViolation):
             books.decide([move(1, kind=99)])
-
-
-class TestGroups:
-    """All or none."""
-
-    def test_all(self, books: Books) -> None:
-        assert books.decide(grouped([move(60), request("payee", "third", 60)])) == [CREATED] * 2
-        assert books.of("third") == (60, 0, 0, 1)
-
-    def test_none_and_the_cause_is_told(self, books: Books) -> None:
-        group = grouped([move(60), move(41), move(40)])
-        assert books.decide(group) == [FAILED, POOR, FAILED]
-        assert books.of("payer") == (100, 0, 0, 0)
-        assert books.holds == {}
-
-    def test_a_failed_group_leaves_its_neighbours_alone(self, books: Books) -> None:
-        batch = [
-            move(10, "before"),
-            *grouped([move(10, "inside"), move(10, "h", kind=HOLD), move(1_000)], "first"),
-            *grouped([move(20), on_hold(CAPTURE, 10)], "second"),
-            move(30),
-            *grouped([move(1), move(2)], "third"),
-        ]
-        assert books.decide(batch) == [
-            *[CREATED],
-            *[FAILED, FAILED, POOR],
-            *[FAILED, Verdict.HOLD_NOT_FOUND],
-            *[CREATED, CREATED, CREATED],
-        ]
-        assert books.of("payer") == (100 - 10 - 30 - 3, 0, 0, 4)
-        assert books.holds == {}
-        assert transfer_id("inside") not in books.journal
-
-    def test_a_failed_group_puts_back_what_this_batch_had_changed(self, books: Books) -> None:
-        batch = [
-            move(50, "h", kind=HOLD),
-            on_hold(PARTIAL, 10),
-            *grouped([on_hold(PARTIAL, 10), on_hold(RELEASE, 0), move(1_000)]),
-            on_hold(PARTIAL, 40),
-        ]
-        assert books.decide(batch) == [CREATED, CREATED, FAILED, FAILED, POOR, CREATED]
-        assert books.of("payer") == (50, 0, 0, 3)
-        assert books.left("h") == 0
-
-    def test_a_failed_group_leaves_no_hold_whatever_it_refers_to(self, books: Books) -> None:
-        odd = move(10, "h", kind=HOLD, hold_id=transfer_id("else"))
-        assert books.decide(grouped([odd, move(1_000)])) == [FAILED, POOR]
-        assert books.holds == {}
-
-    def test_a_retry_of_a_whole_group_exists(self, books: Books) -> None:
-        group = grouped([move(10, "a"), move(10, "b")])
-        assert books.decide(group) == [CREATED] * 2
-        assert books.decide(group) == [EXISTS] * 2
-
-    def test_a_group_cannot_be_added_to(self, books: Books) -> None:
-        books.decide(grouped([move(10, "a")]))
-        assert books.decide(grouped([move(10, "a"), move(10, "b")])) == [EXISTS, FAILED]
-        assert books.decide(grouped([move(10, "b")])) == [CREATED]
-
-    @pytest.mark.parametrize(
-        ("second", "told"), [("the request", FAILED), ("another request", DIFFERENT)]
-    )
-    def test_an_id_twice_in_a_group_fails_it(
-        self, books: Books, second: str, told: Verdict
-    ) -> None:
-        """It was found in the group's own transfers, which are gone: `exists` would be a lie."""
-        twice = [move(10, "a"), move(10, "a", fingerprint=fingerprint(second))]
-        decision = books.decision(grouped(twice))
-        assert verdicts(decision) == [FAILED, told]
-        assert [outcome.transfer for outcome in decision.outcomes] == [None, None]
-        assert books.journal == {}
-
-    def test_a_failed_group_is_decided_afresh(self, books: Books) -> None:
-        group = grouped([move(60, "a"), move(60, "b")])
-        assert books.decide(group) == [FAILED, POOR]
-        assert books.decide([request("mint", "payer", 20), *group]) == [CREATED] * 3
-
-    def test_groups_side_by_side_are_two(self, books: Books) -> None:
-        batch = [*grouped([move(10)], "one"), *grouped([move(1_000), move(10)], "two")]
-        assert books.decide(batch) == [CREATED, POOR, FAILED]
-
-
-def grouped(requests: Iterable[TransferRequest], name: str = "group") -> list[TransferRequest]:
-    """Return the requests as one group."""
-    return [replace(each, group_id=transfer_id(name)) for each in requests]

@@ -4,29 +4,21 @@ Identifiers come only from a model's class attributes and pass one regular expre
 always parameters. This is the only module that puts SQL together from pieces.
 """
 
-import re
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from guilder.kernel.clock import to_milliseconds
-from guilder.kernel.errors import InvariantViolation, check
+from guilder.kernel.errors import check
 from guilder.storage.base import Document, Range, Scalar
+from guilder.storage.indexes import Fields, Indexes, checked_scalar
 
 SCHEMA = "documents"
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LONGEST_IDENTIFIER = 63
-_INT64_MAX = 2**63 - 1
-_LONGEST_PAGE = 1000
-
-Fields = tuple[str, ...]
 
 
 def to_text(time: datetime) -> str:
@@ -66,14 +58,8 @@ class _Column:
 
     def parameter(self, value: Scalar) -> str | int | bool:
         """Return `value` as a parameter. asyncpg would cut 1.5 to 1 and take True for 1."""
-        if isinstance(value, Enum):
-            value = value.value
-        check(type(value) is self.kind, f"{value!r} is not a {self.kind.__name__}")
-        if isinstance(value, datetime):
-            return to_text(value)
-        if type(value) is int:
-            check(-_INT64_MAX - 1 <= value <= _INT64_MAX, "an integer is within int64")
-        return value
+        plain = checked_scalar(value, self.kind)
+        return to_text(plain) if isinstance(plain, datetime) else plain
 
 
 _CASTS = {
@@ -101,12 +87,13 @@ class DocumentTable:  # sql: ours, names that a model declares
 
     def __init__(self, model: type[Document]) -> None:
         self.model = model
-        self.name = _checked(model.collection)
+        self._declared = Indexes(model)
+        self.name = self._declared.name
         self.unique = model.unique
         self.indexes = model.indexes
-        hints = typing.get_type_hints(model)
-        indexed = {field for fields in (*model.unique, *model.indexes) for field in fields}
-        self._columns = {field: _column(field, hints) for field in sorted(indexed)}
+        self._columns = {
+            field: _column(field, kind) for field, kind in self._declared.kinds.items()
+        }
         self._id = _Column("id", str)
         self._index_names = {index_name(self.name, fields, "key"): fields for fields in self.unique}
         declared = len(model.unique) + len(model.indexes)
@@ -160,8 +147,7 @@ class DocumentTable:  # sql: ours, names that a model declares
 
     def find_one(self, equal: Mapping[str, Scalar]) -> Query:
         """Write the look-up of one document. Some unique index must have exactly these fields."""
-        served = any(set(fields) == set(equal) for fields in self.unique)
-        check(served, f"{self.name}: no unique index has exactly the fields {sorted(equal)}")
+        self._declared.check_find_one(equal)
         conditions: list[str] = []
         parameters: list[object] = []
         self._add_equal(equal, conditions, parameters)
@@ -177,8 +163,7 @@ class DocumentTable:  # sql: ours, names that a model declares
         limit: int,
     ) -> Query:
         """Write the query for a page. Some declared index must serve filter and order."""
-        check(1 <= limit <= _LONGEST_PAGE, f"a page has 1 to {_LONGEST_PAGE} documents")
-        self._check_served(equal, within)
+        self._declared.check_page(equal, within, limit)
         conditions: list[str] = ["true"]
         parameters: list[object] = []
         self._add_equal(equal, conditions, parameters)
@@ -198,16 +183,6 @@ class DocumentTable:  # sql: ours, names that a model declares
             f"LIMIT {_add(parameters, limit)}"
         )
         return Query(sql, tuple(parameters))
-
-    def _check_served(self, equal: Mapping[str, Scalar], within: Range | None) -> None:
-        """Refuse a query that would have to sort or to read the whole table."""
-        rest = () if within is None else (within.field,)
-        served = any(
-            set(fields[: len(equal)]) == set(equal) and fields[len(equal) :] == rest
-            for fields in ((), *self.indexes, *self.unique)
-        )
-        wanted = [*sorted(equal), *rest]
-        check(served, f"{self.name}: no declared index serves a page by {wanted}")
 
     def _add_equal(
         self, equal: Mapping[str, Scalar], conditions: list[str], parameters: list[object]
@@ -238,12 +213,6 @@ def _add(parameters: list[object], value: object) -> str:
     return f"${len(parameters)}"
 
 
-def _checked(name: str) -> str:
-    """Return a name that is safe as an identifier."""
-    check(_NAME.fullmatch(name), f"{name!r} is no name for a collection or a field")
-    return name
-
-
 def index_name(table: str, fields: Sequence[str], suffix: str) -> str:
     """Return the name of an index: from its fields alone, so that it never changes.
 
@@ -254,32 +223,8 @@ def index_name(table: str, fields: Sequence[str], suffix: str) -> str:
     return name
 
 
-def _column(field: str, hints: Mapping[str, Any]) -> _Column:
+def _column(field: str, kind: type) -> _Column:
     """Return how an indexed field is written in SQL."""
-    check(field in hints, f"{field} is indexed, but the model does not have it")
-    kind = _scalar_kind(hints[field])
     if field == "id":
         return _Column("id", str)
-    body = f"body->>'{_checked(field)}'"
-    return _Column(_CASTS[kind].format(body=body), kind)
-
-
-def _scalar_kind(hint: Any) -> type:  # noqa: ANN401 - a type hint
-    """Return which of str, int, bool and datetime a field's values are, None apart."""
-    if isinstance(hint, typing.NewType):
-        return _scalar_kind(hint.__supertype__)
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return _scalar_kind(typing.get_args(hint)[0])
-    if origin in (typing.Union, types.UnionType):
-        parts = {_scalar_kind(part) for part in typing.get_args(hint) if part is not type(None)}
-        check(len(parts) == 1, f"an indexed field has one type, not {hint}")
-        return parts.pop()
-    if origin is Literal:
-        kinds = {type(value) for value in typing.get_args(hint)}
-        check(len(kinds) == 1, f"an indexed field has one type, not {hint}")
-        return kinds.pop()
-    for kind in (bool, int, str, datetime):
-        if isinstance(hint, type) and issubclass(hint, kind):
-            return kind
-    raise InvariantViolation(f"a field of type {hint} cannot be indexed")
+    return _Column(_CASTS[kind].format(body=f"body->>'{field}'"), kind)

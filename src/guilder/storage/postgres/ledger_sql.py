@@ -73,9 +73,13 @@ class Statements:  # sql: ours, the name of the schema
         self.transfers = f"{schema}.transfers"
         # Both times are read again after a wait for the lock; the later one wins, so that the
         # book's time never runs backwards when the clock of the machine does.
+        # Who has the head and stops in the middle, paused or cut off, holds up everybody else: he
+        # loses it after two seconds, not after the ten that other transactions have.
         self.take_head = (
             "SELECT position, hash, revision, greatest(changed_at, "
-            f"date_trunc('milliseconds', clock_timestamp())) AS now FROM {schema}.head FOR UPDATE"
+            "date_trunc('milliseconds', clock_timestamp())) AS now, "
+            "set_config('idle_in_transaction_session_timeout', '2s', true) "
+            f"FROM {schema}.head FOR UPDATE"
         )
         self.head = f"SELECT position, hash, revision FROM {schema}.head"
         self.find_transfers = (

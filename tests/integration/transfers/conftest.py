@@ -1,0 +1,16 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from guilder.ledger.verify import verify
+from guilder.storage.base import Storage
+from tests.support.people import People, people_on
+
+
+@pytest.fixture
+async def people(storage: Storage) -> AsyncIterator[People]:
+    """The services on the shared database. In the end the books are right."""
+    async with people_on(storage) as people:
+        yield people
+    report = await verify(storage.ledger())
+    assert report.ok, report.difference
