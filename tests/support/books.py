@@ -12,7 +12,17 @@ from guilder.kernel.ids import derived_uuid, new_uuid
 from guilder.ledger.models import TransferRequest
 from guilder.storage.base import LedgerBatch, LedgerReads, TransferFilter
 from guilder.storage.errors import StorageUnavailable
-from guilder.storage.records import GENESIS, Account, Head, Hold, Leg, Transfer, TransferKind
+from guilder.storage.records import (
+    GENESIS,
+    Account,
+    Counter,
+    Head,
+    Hold,
+    Leg,
+    Total,
+    Transfer,
+    TransferKind,
+)
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -99,6 +109,7 @@ class MemoryBook:
     def __init__(self, *accounts: Account) -> None:
         self.account_by_id = {each.id: each for each in accounts}
         self.hold_by_id: dict[UUID, Hold] = {}
+        self.counter_by_id: dict[UUID, Counter] = {}
         self.journal: list[Transfer] = []
         self.end = GENESIS
         self.open = asyncio.Event()
@@ -166,6 +177,21 @@ class MemoryBook:
     ) -> list[Transfer]:
         raise NotImplementedError
 
+    async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+        return {key: self.hold_by_id[key] for key in hold_ids if key in self.hold_by_id}
+
+    async def holds_expired(self, now: datetime, limit: int) -> list[Hold]:
+        raise NotImplementedError
+
+    async def counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        return {key: self.counter_by_id[key] for key in counter_ids if key in self.counter_by_id}
+
+    async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
+        return _page(self.counter_by_id, counter_id, limit)
+
+    async def totals(self) -> list[Total]:
+        raise NotImplementedError
+
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         return _page(self.hold_by_id, hold_id, limit)
 
@@ -182,6 +208,7 @@ class _MemoryBatch:
         self._transfers: list[Transfer] = []
         self._accounts: dict[UUID, Account] = {}
         self._holds: dict[UUID, Hold] = {}
+        self._counters: dict[UUID, Counter] = {}
         self._head = book.end
 
     async def find_transfers(self, transfer_ids: Sequence[UUID]) -> dict[UUID, Transfer]:
@@ -194,7 +221,10 @@ class _MemoryBatch:
         return await self._book.accounts(wanted)
 
     async def load_holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
-        return {key: self._book.hold_by_id[key] for key in hold_ids if key in self._book.hold_by_id}
+        return await self._book.holds(hold_ids)
+
+    async def load_counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        return await self._book.counters(counter_ids)
 
     async def append(self, transfers: Iterable[Transfer]) -> None:
         for transfer in transfers:
@@ -202,7 +232,18 @@ class _MemoryBatch:
                 raise ValueError("the database cannot keep this")
             self._transfers.append(transfer)
 
-    async def advance(self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head) -> None:
+    async def set_flags(self, account: Account, head: Head) -> None:
+        self._accounts = {account.id: account}
+        self._head = head
+
+    async def advance(
+        self,
+        accounts: Iterable[Account],
+        holds: Sequence[Hold],
+        counters: Sequence[Counter],
+        head: Head,
+    ) -> None:
+        self._counters = {each.id: each for each in counters}
         self._accounts = {each.id: each for each in accounts}
         self._holds = {each.id: each for each in holds}
         self._head = head
@@ -212,6 +253,7 @@ class _MemoryBatch:
         book.journal += self._transfers
         book.account_by_id |= self._accounts
         book.hold_by_id |= self._holds
+        book.counter_by_id |= self._counters
         book.end = self._head
 
 

@@ -4,7 +4,7 @@
 
 The encoding (version 1) is big-endian: position, kind, amount, the three times as int64
 milliseconds since 1970 (-1 for none), both legs (sequence, posted, pending_in, pending_out),
-the five ids as 16 bytes each (zero for none), the fingerprint; then asset, code, reference and
+the six ids as 16 bytes each (zero for none), the fingerprint; then asset, code, reference and
 metadata (JSON, keys sorted, no spaces), each as UTF-8 behind its length in 4 bytes.
 """
 
@@ -19,8 +19,9 @@ import msgspec
 from guilder.storage.records import Transfer
 
 _VERSION = 1
-_FIXED = struct.Struct(">BqBqqqqqqqqqqqq16s16s16s16s16s32s")
-_LENGTHS = struct.Struct(">IIII")
+_FIXED = struct.Struct(">BqBqqqqqqqqqqqq16s16s16s16s16s16s32s")
+_LENGTHS = struct.Struct(">IIIII")
+_COUNTED = struct.Struct(">16sq")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _NO_ID = bytes(16)
@@ -58,13 +59,17 @@ def encode(transfer: Transfer) -> bytes:
                 transfer.credit_account_id.bytes,
                 _id_bytes(transfer.group_id),
                 _id_bytes(transfer.hold_id),
+                _id_bytes(transfer.reverses_id),
                 transfer.fingerprint,
             ),
-            _LENGTHS.pack(len(asset), len(code), len(reference), len(metadata)),
+            _LENGTHS.pack(
+                len(asset), len(code), len(reference), len(metadata), len(transfer.counted)
+            ),
             asset,
             code,
             reference,
             metadata,
+            *(_COUNTED.pack(each.counter_id.bytes, each.added) for each in transfer.counted),
         )
     )
 

@@ -4,25 +4,26 @@ A pure function. It has no database, clock or randomness; time and state come in
 it returns is the whole effect. Requests are decided in order, each on what those before it left.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
-from typing import TypeVar
+from types import MappingProxyType
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
 from guilder.kernel.errors import check
-from guilder.ledger.chain import chain_hash
+from guilder.ledger.limits import Window, reversal_counter_id
 from guilder.ledger.models import AMOUNT_MAX, Outcome, TransferRequest, Verdict
-from guilder.storage.records import Account, Head, Hold, Leg, Transfer, TransferKind
-
-T = TypeVar("T")
+from guilder.ledger.state import State, Undo
+from guilder.storage.records import Account, Counted, Counter, Head, Hold, Transfer, TransferKind
 
 _AMOUNT_MIN = -(2**63)
 _CAPTURES = (TransferKind.CAPTURE, TransferKind.PARTIAL_CAPTURE)
 _ON_HOLDS = (*_CAPTURES, TransferKind.RELEASE)
+_MOVES = (TransferKind.POST, *_CAPTURES)
 _FAILED_WITH_GROUP = {
     Verdict.CREATED: Verdict.GROUP_FAILED,
     Verdict.EXISTS: Verdict.GROUP_FAILED,
@@ -37,6 +38,7 @@ class Decision(Struct, frozen=True, kw_only=True):
         transfers: New lines of the journal, in order of position.
         accounts: Every account that changed, as it is now.
         holds: Every hold that is new or changed.
+        counters: Every counter that counted.
         head: Where the book ends now. The same head if nothing was created.
     """
 
@@ -44,6 +46,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     transfers: list[Transfer]
     accounts: dict[UUID, Account]
     holds: dict[UUID, Hold]
+    counters: dict[UUID, Counter]
     head: Head
 
 
@@ -55,6 +58,7 @@ def decide(
     existing: Mapping[UUID, Transfer],
     head: Head,
     now: datetime,
+    counters: Mapping[UUID, Counter] = MappingProxyType({}),
 ) -> Decision:
     """Decide requests in order.
 
@@ -62,7 +66,9 @@ def decide(
         requests: Those of one group stand next to each other.
         accounts: Every account that the requests name, if it exists.
         holds: Every hold that they name, if it exists.
-        existing: Every transfer of the journal that has the id of a request.
+        counters: Every counter that they add to, if it has counted before.
+        existing: Every transfer of the journal that has the id of a request, or
+            that a request reverses.
         head: Where the book ends.
         now: Database time; not before that of the last batch.
 
@@ -71,7 +77,9 @@ def decide(
         change, and `pending_in` and `pending_out` change alike. Positions follow
         the head without a gap.
     """
-    state = _State(accounts, holds, existing, head, now)
+    state = State(
+        accounts=accounts, holds=holds, counters=counters, existing=existing, head=head, now=now
+    )
     outcomes: list[Outcome] = []
     if all(request.group_id is None for request in requests):
         outcomes = [_decide_one(state, request) for request in requests]
@@ -88,90 +96,14 @@ def decide(
         transfers=state.transfers,
         accounts=state.changed,
         holds=state.changed_holds,
+        counters=state.changed_counters,
         head=head,
     )
 
 
-class _State:
-    """What the requests decided so far have left. Private to one call of `decide`."""
-
-    __slots__ = (
-        "accounts",
-        "changed",
-        "changed_holds",
-        "created",
-        "existing",
-        "hash",
-        "holds",
-        "now",
-        "position",
-        "transfers",
-    )
-
-    def __init__(
-        self,
-        accounts: Mapping[UUID, Account],
-        holds: Mapping[UUID, Hold],
-        existing: Mapping[UUID, Transfer],
-        head: Head,
-        now: datetime,
-    ) -> None:
-        self.accounts = accounts
-        self.holds = holds
-        self.existing = existing
-        self.created: dict[UUID, Transfer] = {}
-        self.changed: dict[UUID, Account] = {}
-        self.changed_holds: dict[UUID, Hold] = {}
-        self.transfers: list[Transfer] = []
-        self.position = head.position
-        self.hash = head.hash
-        self.now = now
-
-    def account(self, account_id: UUID) -> Account | None:
-        return self.changed.get(account_id) or self.accounts.get(account_id)
-
-    def hold(self, hold_id: UUID) -> Hold | None:
-        return self.changed_holds.get(hold_id) or self.holds.get(hold_id)
-
-    def append(
-        self, request: TransferRequest, amount_minor: int, debit: Account, credit: Account
-    ) -> Outcome:
-        """Write the line into the journal, with the balances that result."""
-        self.position += 1
-        transfer = Transfer(
-            position=self.position,
-            id=request.id,
-            kind=request.kind,
-            debit_account_id=debit.id,
-            credit_account_id=credit.id,
-            amount_minor=amount_minor,
-            asset=request.asset,
-            code=request.code,
-            group_id=request.group_id,
-            hold_id=request.hold_id,
-            expires_at=request.expires_at,
-            effective_at=request.effective_at or self.now,
-            created_at=self.now,
-            reference=request.reference,
-            metadata=request.metadata,
-            fingerprint=request.fingerprint,
-            debit=Leg(debit.sequence, debit.posted, debit.pending_in, debit.pending_out),
-            credit=Leg(credit.sequence, credit.posted, credit.pending_in, credit.pending_out),
-            hash=b"",
-        )
-        self.hash = chain_hash(self.hash, transfer)
-        # Nobody else has seen it yet, and a copy would cost a tenth of the decision.
-        msgspec.structs.force_setattr(transfer, "hash", self.hash)
-        self.transfers.append(transfer)
-        self.created[transfer.id] = transfer
-        self.changed[debit.id] = debit
-        self.changed[credit.id] = credit
-        return Outcome(Verdict.CREATED, transfer)
-
-
-def _decide_group(state: _State, requests: list[TransferRequest]) -> list[Outcome]:
+def _decide_group(state: State, requests: list[TransferRequest]) -> list[Outcome]:
     """Decide requests of which all become transfers or none does."""
-    before = _Undo(state, requests)
+    before = Undo(state, requests)
     outcomes = [_decide_one(state, request) for request in requests]
     verdicts = {outcome.verdict for outcome in outcomes}
     if verdicts in ({Verdict.CREATED}, {Verdict.EXISTS}):
@@ -186,42 +118,8 @@ def _decide_group(state: _State, requests: list[TransferRequest]) -> list[Outcom
     ]
 
 
-class _Undo:
-    """The part of a state that a group can change, as it was before."""
-
-    def __init__(self, state: _State, requests: list[TransferRequest]) -> None:
-        account_ids = {r.debit_account_id for r in requests}
-        account_ids |= {r.credit_account_id for r in requests}
-        hold_ids = {r.id for r in requests} | {r.hold_id for r in requests if r.hold_id}
-        self.accounts = {key: state.changed.get(key) for key in account_ids}
-        self.holds = {key: state.changed_holds.get(key) for key in hold_ids}
-        self.transfers = len(state.transfers)
-        self.position = state.position
-        self.hash = state.hash
-
-    def restore(self, state: _State) -> set[UUID]:
-        """Put everything back; return the ids that are no longer in the journal."""
-        undone = {transfer.id for transfer in state.transfers[self.transfers :]}
-        for transfer_id in undone:
-            del state.created[transfer_id]
-        del state.transfers[self.transfers :]
-        state.position = self.position
-        state.hash = self.hash
-        _put_back(state.changed, self.accounts)
-        _put_back(state.changed_holds, self.holds)
-        return undone
-
-
-def _put_back(mapping: dict[UUID, T], before: Mapping[UUID, T | None]) -> None:
-    for key, value in before.items():
-        if value is None:
-            mapping.pop(key, None)
-        else:
-            mapping[key] = value
-
-
-def _decide_one(state: _State, request: TransferRequest) -> Outcome:
-    known = state.existing.get(request.id) or state.created.get(request.id)
+def _decide_one(state: State, request: TransferRequest) -> Outcome:
+    known = state.transfer(request.id)
     if known is not None:
         same = known.fingerprint == request.fingerprint
         return Outcome(Verdict.EXISTS if same else Verdict.EXISTS_DIFFERENT, known)
@@ -258,10 +156,13 @@ def _refusal_by_accounts(
     return None
 
 
-def _post(state: _State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
+def _post(state: State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
     amount = request.amount_minor
     if debit.no_overdraft and debit.posted - debit.pending_out < amount:
         return Outcome(Verdict.INSUFFICIENT_FUNDS)
+    counted = _count(state, request, debit, credit) if _is_counted(request) else ()
+    if isinstance(counted, Outcome):
+        return counted
     if debit.posted - amount < _AMOUNT_MIN or credit.posted + amount > AMOUNT_MAX:
         return Outcome(Verdict.OVERFLOW)
     return state.append(
@@ -269,13 +170,17 @@ def _post(state: _State, request: TransferRequest, debit: Account, credit: Accou
         amount,
         _moved(debit, posted=-amount, pending_in=0, pending_out=0),
         _moved(credit, posted=amount, pending_in=0, pending_out=0),
+        counted,
     )
 
 
-def _hold(state: _State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
+def _hold(state: State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
     amount = request.amount_minor
     if debit.no_overdraft and debit.posted - debit.pending_out < amount:
         return Outcome(Verdict.INSUFFICIENT_FUNDS)
+    counted = _count(state, request, debit, credit) if _is_counted(request) else ()
+    if isinstance(counted, Outcome):
+        return counted
     if debit.pending_out + amount > AMOUNT_MAX or credit.pending_in + amount > AMOUNT_MAX:
         return Outcome(Verdict.OVERFLOW)
     state.changed_holds[request.id] = Hold(
@@ -292,10 +197,54 @@ def _hold(state: _State, request: TransferRequest, debit: Account, credit: Accou
         amount,
         _moved(debit, posted=0, pending_in=0, pending_out=amount),
         _moved(credit, posted=0, pending_in=amount, pending_out=0),
+        counted,
     )
 
 
-def _settle(state: _State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
+def _is_counted(request: TransferRequest) -> bool:
+    return bool(request.limits) or request.reverses_id is not None
+
+
+def _count(
+    state: State, request: TransferRequest, debit: Account, credit: Account
+) -> tuple[Counted, ...] | Outcome:
+    """Return what the request adds to counters, or the refusal if one would pass its maximum."""
+    counted: dict[UUID, int] = {}
+    for limit in request.limits:
+        each = limit.counted(request.amount_minor, asset=request.asset, now=state.now)
+        before = state.used(each.counter_id) if limit.window is not Window.TRANSFER else 0
+        if before + each.added > limit.maximum:
+            return Outcome(Verdict.LIMIT_EXCEEDED, limit=limit)
+        if limit.window is not Window.TRANSFER:
+            counted[each.counter_id] = each.added
+    if request.reverses_id is not None:
+        refusal = _refusal_of_reversal(state, request, debit, credit)
+        if refusal is not None:
+            return Outcome(refusal)
+        counted[reversal_counter_id(request.reverses_id)] = request.amount_minor
+    return tuple(itertools.starmap(Counted, counted.items()))
+
+
+def _refusal_of_reversal(
+    state: State, request: TransferRequest, debit: Account, credit: Account
+) -> Verdict | None:
+    """Check a reversal: it goes the other way, is of what moved, and is not itself reversed."""
+    check(request.reverses_id is not None, "only a reversal names its original")
+    original = state.transfer(request.reverses_id) if request.reverses_id else None
+    if (
+        original is None
+        or original.kind not in _MOVES
+        or original.reverses_id is not None
+        or (original.debit_account_id, original.credit_account_id) != (credit.id, debit.id)
+    ):
+        return Verdict.ORIGINAL_NOT_FOUND
+    reversed_minor = state.used(reversal_counter_id(original.id))
+    if reversed_minor + request.amount_minor > original.amount_minor:
+        return Verdict.REVERSAL_EXCEEDS_ORIGINAL
+    return None
+
+
+def _settle(state: State, request: TransferRequest, debit: Account, credit: Account) -> Outcome:
     """Capture or release: `posted` moves by what is captured, the reservation by what ends."""
     check(request.kind in _ON_HOLDS, "every kind of transfer is decided")
     hold = None if request.hold_id is None else state.hold(request.hold_id)

@@ -36,6 +36,14 @@ class AccountClosed(GuilderError):
     title = "The account is closed"
 
 
+class AccountNotEmpty(GuilderError):
+    """An account is closed when nothing stands on it and nothing is held."""
+
+    code = "account_not_empty"
+    kind = Kind.CONFLICT
+    title = "There is still money on the account"
+
+
 class AssetMismatch(GuilderError):
     """A transfer and its two accounts are in one asset."""
 
@@ -66,6 +74,30 @@ class InsufficientFunds(GuilderError):
     code = "insufficient_funds"
     kind = Kind.NOT_COVERED
     title = "Insufficient funds"
+
+
+class LimitExceeded(GuilderError):
+    """Money stays within the limits that are set for whoever moves it."""
+
+    code = "limit_exceeded"
+    kind = Kind.INVALID
+    title = "A limit would be exceeded"
+
+
+class OriginalNotFound(GuilderError):
+    """A reversal names a transfer that moved money between its two accounts, the other way."""
+
+    code = "original_not_found"
+    kind = Kind.NOT_FOUND
+    title = "There is no such transfer to reverse"
+
+
+class ReversalExceedsOriginal(GuilderError):
+    """All reversals of a transfer together take back no more than it moved."""
+
+    code = "reversal_exceeds_original"
+    kind = Kind.INVALID
+    title = "More would be reversed than was moved"
 
 
 class HoldNotFound(GuilderError):
@@ -132,6 +164,9 @@ _REFUSALS: dict[Verdict, type[GuilderError]] = {
     Verdict.SAME_ACCOUNT: SameAccount,
     Verdict.AMOUNT_INVALID: AmountInvalid,
     Verdict.INSUFFICIENT_FUNDS: InsufficientFunds,
+    Verdict.LIMIT_EXCEEDED: LimitExceeded,
+    Verdict.ORIGINAL_NOT_FOUND: OriginalNotFound,
+    Verdict.REVERSAL_EXCEEDS_ORIGINAL: ReversalExceedsOriginal,
     Verdict.HOLD_NOT_FOUND: HoldNotFound,
     Verdict.HOLD_SETTLED: HoldSettled,
     Verdict.HOLD_EXPIRED: HoldExpired,

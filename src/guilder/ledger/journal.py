@@ -8,17 +8,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from guilder.kernel.errors import Unavailable, check
 from guilder.ledger.decide import decide
-from guilder.ledger.errors import Overloaded
+from guilder.ledger.errors import AccountClosed, AccountNotEmpty, AccountNotFound, Overloaded
+from guilder.ledger.limits import reversal_counter_id
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.base import LedgerBatch, LedgerStorage
 from guilder.storage.errors import StorageUnavailable
-from guilder.storage.records import Account, Head, Hold, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Transfer
 
 BATCH_MAX = 8192
 """Transfers in one database transaction. Beyond it a batch takes longer without getting cheaper."""
@@ -124,6 +127,48 @@ class Journal:
         """
         await self.book.open_accounts(accounts)
 
+    async def freeze(self, account_id: UUID, *, is_frozen: bool) -> Account:
+        """Stop what leaves an account, or let it leave again. Doing it twice does it once.
+
+        Raises:
+            AccountNotFound: There is no such account.
+            AccountClosed: It is closed.
+            StorageUnavailable: The database is away; the outcome is unknown.
+        """
+        return await self._set_flags(account_id, is_frozen=is_frozen, is_closed=False)
+
+    async def close(self, account_id: UUID) -> Account:
+        """Close an account for good. Doing it twice does it once.
+
+        Raises:
+            AccountNotFound: There is no such account.
+            AccountNotEmpty: Something stands on it or is held.
+            StorageUnavailable: The database is away; the outcome is unknown.
+        """
+        return await self._set_flags(account_id, is_frozen=None, is_closed=True)
+
+    async def _set_flags(
+        self, account_id: UUID, *, is_frozen: bool | None, is_closed: bool
+    ) -> Account:
+        """Write the flags behind the head, so that every writer's memory of the account ends."""
+        async with self.book.batch() as batch:
+            account = (await batch.load_accounts([account_id])).get(account_id)
+            if account is None:
+                raise AccountNotFound
+            if account.is_closed and not is_closed:
+                raise AccountClosed
+            if is_closed and (account.posted or account.pending_in or account.pending_out):
+                raise AccountNotEmpty
+            changed = msgspec.structs.replace(
+                account,
+                is_frozen=account.is_frozen if is_frozen is None else is_frozen,
+                is_closed=is_closed,
+            )
+            if changed != account:
+                head = batch.head
+                await batch.set_flags(changed, Head(head.position, head.hash, head.revision + 1))
+        return changed
+
     async def _write(self) -> None:
         while not (self._stopping and not self._waiting):
             if not self._waiting:
@@ -197,7 +242,12 @@ class Journal:
             work = await self._load(batch, requests)
             await batch.append(work.decide_all(requests, outcomes))
             if work.head != batch.head:
-                await batch.advance(work.changed(), list(work.changed_holds.values()), work.head)
+                await batch.advance(
+                    work.changed(),
+                    list(work.changed_holds.values()),
+                    list(work.changed_counters.values()),
+                    work.head,
+                )
         self._head = work.head
         self.transfers += work.head.position - batch.head.position
 
@@ -205,7 +255,9 @@ class Journal:
         """Read what the requests are about. Accounts are remembered while the head is ours."""
         if self._head != batch.head or len(self._accounts) > ACCOUNTS_REMEMBERED:
             self._forget()
-        existing = await batch.find_transfers([request.id for request in requests])
+        wanted = [request.id for request in requests]
+        wanted += [r.reverses_id for r in requests if r.reverses_id is not None]
+        existing = await batch.find_transfers(wanted)
         missing = {
             account_id
             for request in requests
@@ -216,7 +268,9 @@ class Journal:
             self._accounts.update(await batch.load_accounts(missing))
         hold_ids = [request.hold_id for request in requests if request.hold_id is not None]
         holds = await batch.load_holds(hold_ids) if hold_ids else {}
-        return _Work(batch, self._accounts, holds, existing)
+        counter_ids = _counter_ids(requests, batch.now)
+        counters = await batch.load_counters(counter_ids) if counter_ids else {}
+        return _Work(batch, self._accounts, holds, counters, existing)
 
     def _forget(self) -> None:
         self._accounts = {}
@@ -231,14 +285,17 @@ class _Work:
         batch: LedgerBatch,
         accounts: dict[UUID, Account],
         holds: dict[UUID, Hold],
+        counters: dict[UUID, Counter],
         existing: dict[UUID, Transfer],
     ) -> None:
         self._now = batch.now
         self._accounts = accounts
         self._changed: set[UUID] = set()
         self._holds = holds
+        self._counters = counters
         self._existing = existing
         self.changed_holds: dict[UUID, Hold] = {}
+        self.changed_counters: dict[UUID, Counter] = {}
         self.head = batch.head
 
     def changed(self) -> Iterator[Account]:
@@ -254,6 +311,7 @@ class _Work:
                 part,
                 accounts=self._accounts,
                 holds=self._holds,
+                counters=self._counters,
                 existing=self._existing,
                 head=self.head,
                 now=self._now,
@@ -262,10 +320,21 @@ class _Work:
             self._changed.update(decision.accounts)
             self._holds.update(decision.holds)
             self.changed_holds.update(decision.holds)
+            self._counters.update(decision.counters)
+            self.changed_counters.update(decision.counters)
             self._existing.update((t.id, t) for t in decision.transfers)
             self.head = decision.head
             outcomes += decision.outcomes
             yield from decision.transfers
+
+
+def _counter_ids(requests: Sequence[TransferRequest], now: datetime) -> list[UUID]:
+    """Return the counters that the requests add to."""
+    limits = {
+        limit.counter_id(request.asset, now) for request in requests for limit in request.limits
+    }
+    reversals = {reversal_counter_id(r.reverses_id) for r in requests if r.reverses_id}
+    return list(limits | reversals)
 
 
 def _slices(requests: Sequence[TransferRequest]) -> Iterator[Sequence[TransferRequest]]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from guilder.ledger.limits import Limit
 from guilder.storage.records import Transfer, TransferKind
 
 AMOUNT_MAX = 2**63 - 1
@@ -35,6 +36,12 @@ class Verdict(StrEnum):
     """The amount is not between 1 and 2^63-1. (A release names none: 0.)"""
     INSUFFICIENT_FUNDS = "insufficient_funds"
     """The debit account has less available."""
+    LIMIT_EXCEEDED = "limit_exceeded"
+    """A limit would be passed. The outcome says which."""
+    ORIGINAL_NOT_FOUND = "original_not_found"
+    """There is no such transfer to take back between these accounts."""
+    REVERSAL_EXCEEDS_ORIGINAL = "reversal_exceeds_original"
+    """More would be taken back than was moved."""
     HOLD_NOT_FOUND = "hold_not_found"
     """There is no such hold between these accounts."""
     HOLD_SETTLED = "hold_settled"
@@ -59,6 +66,8 @@ class TransferRequest(Struct, frozen=True, kw_only=True, gc=False):
         group_id: Requests of one group stand next to each other in one call and
             succeed or fail together.
         hold_id: The hold that a capture or release is about. A hold's own id is its transfer's id.
+        reverses_id: The transfer that this one takes back, in part or whole; it goes the other way.
+        limits: What it must stay within. Only for what posts or holds.
     """
 
     id: UUID
@@ -71,6 +80,8 @@ class TransferRequest(Struct, frozen=True, kw_only=True, gc=False):
     kind: TransferKind = TransferKind.POST
     group_id: UUID | None = None
     hold_id: UUID | None = None
+    reverses_id: UUID | None = None
+    limits: tuple[Limit, ...] = ()
     expires_at: datetime | None = None
     effective_at: datetime | None = None
     reference: str = ""
@@ -78,7 +89,8 @@ class TransferRequest(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Outcome(Struct, frozen=True, gc=False):
-    """The verdict on one request, and the transfer in the journal if it is there."""
+    """The verdict on one request, the transfer in the journal if it is there, the limit it met."""
 
     verdict: Verdict
     transfer: Transfer | None = None
+    limit: Limit | None = None

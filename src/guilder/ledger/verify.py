@@ -4,12 +4,14 @@ It shares no code with `decide` except the encoding of the chain, so that it see
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from guilder.ledger.chain import chain_hash
+from guilder.ledger.limits import reversal_counter_id
 from guilder.storage.base import LedgerReads, LedgerStorage
 from guilder.storage.records import GENESIS, Account, Hold, Leg, Transfer, TransferKind
 
@@ -71,6 +73,7 @@ class _Books:
 
     balances: dict[UUID, _Balance] = field(default_factory=dict)
     holds: dict[UUID, Hold] = field(default_factory=dict)
+    counters: dict[UUID, int] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
 
 
@@ -90,6 +93,7 @@ async def verify(book: LedgerStorage) -> Report:
             or await _compare_head(moment, books.report)
             or await _compare_accounts(moment, books)
             or await _compare_holds(moment, books)
+            or await _compare_counters(moment, books)
             or _compare_totals(books)
         )
     books.report.holds_open = sum(1 for hold in books.holds.values() if hold.remaining_minor)
@@ -98,21 +102,25 @@ async def verify(book: LedgerStorage) -> Report:
 
 async def _read_journal(moment: LedgerReads, books: _Books) -> Difference | None:
     while page := await moment.transfers_after(books.report.position, PAGE):
+        reversed_ids = [t.reverses_id for t in page if t.reverses_id is not None]
+        originals = await moment.transfers(reversed_ids) if reversed_ids else {}
         for transfer in page:
-            difference = _follow(books, transfer)
+            difference = _follow(books, transfer, originals)
             if difference is not None:
                 return difference
     return None
 
 
-def _follow(books: _Books, transfer: Transfer) -> Difference | None:
+def _follow(
+    books: _Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
+) -> Difference | None:
     report = books.report
     expected = report.position + 1
     if transfer.position != expected:
         return Difference(expected, f"the next transfer has position {transfer.position}")
     if chain_hash(report.hash, transfer) != transfer.hash:
         return Difference(expected, "the hash does not follow from the transfer and the one before")
-    what = _apply(books, transfer)
+    what = _apply(books, transfer) or _apply_counters(books, transfer, originals)
     if what is not None:
         return Difference(expected, what)
     report.position, report.hash = expected, transfer.hash
@@ -186,6 +194,23 @@ def _accounts(record: Hold | Transfer) -> tuple[UUID, UUID]:
     return record.debit_account_id, record.credit_account_id
 
 
+def _apply_counters(
+    books: _Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
+) -> str | None:
+    """Count what the transfer counted; return what is wrong with a reversal, if anything."""
+    for each in transfer.counted:
+        books.counters[each.counter_id] = books.counters.get(each.counter_id, 0) + each.added
+    if transfer.reverses_id is None:
+        return None
+    original = originals.get(transfer.reverses_id)
+    if original is None or original.position >= transfer.position:
+        return f"it reverses {transfer.reverses_id}, which is not in the journal before it"
+    reversed_minor = books.counters.get(reversal_counter_id(original.id), 0)
+    if not transfer.amount_minor <= reversed_minor <= original.amount_minor:
+        return f"{reversed_minor} of the {original.amount_minor} of {original.id} are reversed"
+    return None
+
+
 async def _compare_head(moment: LedgerReads, report: Report) -> Difference | None:
     head = await moment.head()
     if head.position != report.position:
@@ -237,6 +262,21 @@ async def _compare_holds(moment: LedgerReads, books: _Books) -> Difference | Non
         if kept != told:
             return Difference(
                 books.report.position, f"hold {hold_id} is stored as {kept}, the journal has {told}"
+            )
+    return None
+
+
+async def _compare_counters(moment: LedgerReads, books: _Books) -> Difference | None:
+    last: UUID | None = None
+    stored: dict[UUID, int] = {}
+    while page := await moment.counters_after(last, PAGE):
+        last = page[-1].id
+        stored |= {counter.id: counter.used for counter in page}
+    for counter_id in sorted(stored.keys() | books.counters.keys()):
+        kept, told = stored.get(counter_id, 0), books.counters.get(counter_id, 0)
+        if kept != told:
+            return Difference(
+                books.report.position, f"counter {counter_id} is at {kept}, the journal has {told}"
             )
     return None
 

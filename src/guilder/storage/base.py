@@ -1,7 +1,8 @@
 """The door to storage: what an engine must do, and all that a feature may ask of it.
 
-Two parts. `LedgerStorage` has the few primitives the journal writer needs, written natively by each
-engine. `Collection` keeps typed documents with declared indexes: equality and range on those, and no more.
+Two parts. `LedgerStorage` has the few primitives the journal writer needs, written natively by
+each engine. `Collection` keeps typed documents with declared indexes: equality and range on those,
+and no more.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from guilder.storage.records import Account, Head, Hold, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
 
 Scalar = str | int | bool | datetime
 """What an index may compare. Integers are int64; times are aware UTC."""
@@ -72,7 +73,7 @@ class Collection(Protocol[D]):
         """Return the documents with those ids, by id; missing ones are left out."""
 
     async def find_one(self, equal: Mapping[str, Scalar]) -> D | None:
-        """Return the document that a unique index has under these values (all its fields are given)."""
+        """Return the document that a unique index has under the values of all its fields."""
 
     async def page(
         self,
@@ -147,13 +148,23 @@ class LedgerBatch(Protocol):
     async def load_holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
         """Return those of the holds that exist, settled ones too."""
 
+    async def load_counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+
     async def append(self, transfers: Iterable[Transfer]) -> None:
         """Write new lines of the journal. They may be made while they are written."""
 
     async def advance(
-        self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head
+        self,
+        accounts: Iterable[Account],
+        holds: Sequence[Hold],
+        counters: Sequence[Counter],
+        head: Head,
     ) -> None:
-        """Write what the new lines changed: balances, holds, and the head."""
+        """Write what the new lines changed: balances, holds, counters, and the head."""
+
+    async def set_flags(self, account: Account, head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of an account, and the head's new revision."""
 
 
 class LedgerReads(Protocol):
@@ -187,8 +198,23 @@ class LedgerReads(Protocol):
     ) -> list[Transfer]:
         """Return the transfers that touch the accounts, newest first."""
 
+    async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+        """Return those of the holds that exist, settled ones too."""
+
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
+
+    async def holds_expired(self, now: datetime, limit: int) -> list[Hold]:
+        """Return open holds whose time is over, the oldest first."""
+
+    async def counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+
+    async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
+        """Return counters in the order of their ids."""
+
+    async def totals(self) -> list[Total]:
+        """Return the sums of balances by asset and account code, from one consistent read."""
 
 
 class LedgerStorage(LedgerReads, Protocol):
@@ -222,7 +248,7 @@ class Storage(Protocol):
         """Begin a document transaction; commit on leaving, roll back on an exception."""
 
     async def migrate(self, models: Iterable[type[Document]]) -> list[str]:
-        """Bring the schema up to date, add the indexes that `models` declare, return what was done."""
+        """Bring the schema and the indexes of `models` up to date, and return what was done."""
 
     async def ping(self) -> None:
         """Ask the database for an answer.

@@ -34,7 +34,7 @@ class StorageUnavailable(Unavailable):
 
 
 class UnsafeDatabase(GuilderError):
-    """The database keeps what it acknowledges: Guilder refuses to run on settings that may lose a commit."""
+    """The database keeps what it acknowledges: no setting of it may lose a commit."""
 
     code = "unsafe_database"
     kind = Kind.UNAVAILABLE

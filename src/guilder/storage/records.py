@@ -1,5 +1,6 @@
-"""The stored shapes of the books: accounts, transfers, holds, the head. Amounts are int64 minor units.
+"""The stored shapes of the books: accounts, transfers, holds, counters, the head.
 
+Amounts are int64 minor units.
 Sides are seen from the account: a credit raises `posted`, a debit lowers it, so over all accounts
 of one asset `posted` sums to zero. A user's wallet is our liability and stays at or above zero;
 a gateway's clearing account is our claim and goes below.
@@ -61,12 +62,19 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Leg(Struct, frozen=True, gc=False):
-    """One side of a transfer: the account's place in its own order and the balances that resulted."""
+    """One side of a transfer: the account's place in its own order and the resulting balances."""
 
     sequence: int
     posted: int
     pending_in: int
     pending_out: int
+
+
+class Counted(Struct, frozen=True, gc=False):
+    """What a transfer added to a counter: minor units, or 1 where transfers are counted."""
+
+    counter_id: UUID
+    added: int
 
 
 class Transfer(Struct, frozen=True, kw_only=True, gc=False):
@@ -88,6 +96,10 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     """The business event, such as `transfer` or `payment`."""
     group_id: UUID | None
     hold_id: UUID | None
+    reverses_id: UUID | None = None
+    """The transfer that this one takes back, in part or whole."""
+    counted: tuple[Counted, ...] = ()
+    """What it added to the counters of limits."""
     expires_at: datetime | None
     effective_at: datetime
     """When it counts."""
@@ -114,6 +126,24 @@ class Hold(Struct, frozen=True, kw_only=True, gc=False):
     amount_minor: int
     remaining_minor: int
     expires_at: datetime | None
+
+
+class Counter(Struct, frozen=True, gc=False):
+    """How much of a limit is used up, or how much of a transfer is reversed."""
+
+    id: UUID
+    used: int
+
+
+class Total(Struct, frozen=True, kw_only=True):
+    """What stands on all accounts of one code in one asset. A line of the trial balance."""
+
+    asset: str
+    code: str
+    accounts: int
+    posted: int
+    pending_in: int
+    pending_out: int
 
 
 class Head(Struct, frozen=True):

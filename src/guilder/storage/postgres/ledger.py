@@ -16,12 +16,14 @@ from guilder.storage.postgres.ledger_sql import (
     TRANSFER_COLUMNS,
     Statements,
     account_of,
+    counter_of,
     head_of,
     hold_of,
+    total_of,
     transfer_of,
     transfer_row,
 )
-from guilder.storage.records import Account, Head, Hold, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
@@ -100,6 +102,28 @@ class PostgresReads:
         )
         return [transfer_of(row) for row in rows]
 
+    async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+        """Return those of the holds that exist, settled ones too."""
+        return _by_id(hold_of(row) for row in await self._fetch(self._sql.holds, hold_ids))
+
+    async def holds_expired(self, now: datetime, limit: int) -> list[Hold]:
+        """Return open holds whose time is over, the oldest first."""
+        return [hold_of(row) for row in await self._fetch(self._sql.holds_expired, now, limit)]
+
+    async def counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+        rows = await self._fetch(self._sql.counters, counter_ids)
+        return _by_id(counter_of(row) for row in rows)
+
+    async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
+        """Return counters in the order of their ids."""
+        rows = await self._fetch(self._sql.counters_after, counter_id, limit)
+        return [counter_of(row) for row in rows]
+
+    async def totals(self) -> list[Total]:
+        """Return the sums of balances by asset and account code, from one consistent read."""
+        return [total_of(row) for row in await self._fetch(self._sql.totals)]
+
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
         return [hold_of(row) for row in await self._fetch(self._sql.holds_after, hold_id, limit)]
@@ -174,6 +198,10 @@ class _PostgresBatch:
         rows = await self._connection.fetch(self._sql.holds, hold_ids)
         return _by_id(hold_of(row) for row in rows)
 
+    async def load_counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        rows = await self._connection.fetch(self._sql.counters, counter_ids)
+        return _by_id(counter_of(row) for row in rows)
+
     async def append(self, transfers: Iterable[Transfer]) -> None:
         """Write new lines of the journal. They may be made while they are written."""
         records = map(transfer_row, transfers)
@@ -190,12 +218,21 @@ class _PostgresBatch:
             records=chain(first, records),
         )
 
-    async def advance(self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head) -> None:
-        """Write what the new lines changed: balances, holds, and the head."""
-        if holds:
-            await self._connection.execute(
-                self._sql.put_holds, *_columns(map(msgspec.structs.astuple, holds))
-            )
+    async def advance(
+        self,
+        accounts: Iterable[Account],
+        holds: Sequence[Hold],
+        counters: Sequence[Counter],
+        head: Head,
+    ) -> None:
+        """Write what the new lines changed: balances, holds, counters, and the head."""
+        for statement, changed in (
+            (self._sql.put_holds, holds),
+            (self._sql.put_counters, counters),
+        ):
+            if changed:
+                columns = _columns(map(msgspec.structs.astuple, changed))
+                await self._connection.execute(statement, *columns)
         ids, *balances = _columns(
             (a.id, a.posted, a.pending_in, a.pending_out, a.sequence) for a in accounts
         )
@@ -208,6 +245,18 @@ class _PostgresBatch:
             head.hash,
             head.revision,
             self.now,
+            self.head.revision,
+        )
+        check(done == "UPDATE 1", "the head is where the batch took it")
+
+    async def set_flags(self, account: Account, head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of an account, and the head's new revision."""
+        done = await self._connection.execute(
+            self._sql.set_flags,
+            account.id,
+            account.is_frozen,
+            account.is_closed,
+            head.revision,
             self.head.revision,
         )
         check(done == "UPDATE 1", "the head is where the batch took it")

@@ -4,7 +4,17 @@ import asyncpg
 import msgspec
 
 from guilder.kernel.errors import check
-from guilder.storage.records import Account, Head, Hold, Leg, Transfer, TransferKind
+from guilder.storage.records import (
+    Account,
+    Counted,
+    Counter,
+    Head,
+    Hold,
+    Leg,
+    Total,
+    Transfer,
+    TransferKind,
+)
 
 Row = asyncpg.Record
 
@@ -26,6 +36,8 @@ TRANSFER_COLUMNS: dict[str, str] = {
     "code": "text",
     "group_id": "uuid",
     "hold_id": "uuid",
+    "reverses_id": "uuid",
+    "counted": "jsonb",
     "expires_at": "timestamptz",
     "effective_at": "timestamptz",
     "created_at": "timestamptz",
@@ -49,6 +61,8 @@ _TRANSFER_ARRAYS = ", ".join(
 
 
 _NO_METADATA = "{}"
+_decode_counted = msgspec.json.Decoder(tuple[Counted, ...]).decode
+_encode_counted = msgspec.json.Encoder().encode
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -92,6 +106,28 @@ class Statements:  # sql: ours, the name of the schema
         self.holds_after = (
             f"SELECT {_HOLD_FIELDS} FROM {schema}.holds "
             "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
+        )
+        self.holds_expired = (
+            f"SELECT {_HOLD_FIELDS} FROM {schema}.holds "
+            "WHERE remaining_minor > 0 AND expires_at <= $1 ORDER BY expires_at, id LIMIT $2"
+        )
+        self.counters = f"SELECT id, used FROM {schema}.counters WHERE id = ANY($1::uuid[])"
+        self.counters_after = (
+            f"SELECT id, used FROM {schema}.counters "
+            "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
+        )
+        self.put_counters = (
+            f"INSERT INTO {schema}.counters (id, used) SELECT * FROM unnest($1::uuid[], "
+            "$2::bigint[]) ON CONFLICT (id) DO UPDATE SET used = excluded.used"
+        )
+        self.totals = (
+            "SELECT asset, code, count(*) AS accounts, sum(posted) AS posted, "
+            f"sum(pending_in) AS pending_in, sum(pending_out) AS pending_out FROM {accounts} "
+            "GROUP BY asset, code ORDER BY asset, code"
+        )
+        self.set_flags = (
+            f"WITH changed AS (UPDATE {schema}.balances SET is_frozen = $2, is_closed = $3 "
+            f"WHERE account_id = $1) UPDATE {schema}.head SET revision = $4 WHERE revision = $5"
         )
         self.insert_transfers = (
             f"INSERT INTO {self.transfers} ({_TRANSFER_FIELDS}) "
@@ -140,6 +176,8 @@ def transfer_row(transfer: Transfer) -> tuple[object, ...]:
         transfer.code,
         transfer.group_id,
         transfer.hold_id,
+        transfer.reverses_id,
+        _encode_counted(transfer.counted).decode() if transfer.counted else None,
         transfer.expires_at,
         transfer.effective_at,
         transfer.created_at,
@@ -168,6 +206,23 @@ def account_of(row: Row) -> Account:
     return Account(**row)
 
 
+def counter_of(row: Row) -> Counter:
+    """Return the counter that a row holds."""
+    return Counter(row["id"], row["used"])
+
+
+def total_of(row: Row) -> Total:
+    """Return the sums that a row holds. PostgreSQL adds int64 up to exact decimals."""
+    return Total(
+        asset=row["asset"],
+        code=row["code"],
+        accounts=row["accounts"],
+        posted=int(row["posted"]),
+        pending_in=int(row["pending_in"]),
+        pending_out=int(row["pending_out"]),
+    )
+
+
 def hold_of(row: Row) -> Hold:
     """Return the hold that a row holds."""
     return Hold(**row)
@@ -186,6 +241,8 @@ def transfer_of(row: Row) -> Transfer:
         code=row["code"],
         group_id=row["group_id"],
         hold_id=row["hold_id"],
+        reverses_id=row["reverses_id"],
+        counted=_decode_counted(row["counted"]) if row["counted"] else (),
         expires_at=row["expires_at"],
         effective_at=row["effective_at"],
         created_at=row["created_at"],

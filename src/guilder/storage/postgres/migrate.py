@@ -47,7 +47,8 @@ BEGIN
             'GRANT SELECT, INSERT ON %1$I.accounts TO %2$I', place.book, '{role}'
         );
         EXECUTE format(
-            'GRANT SELECT, INSERT, UPDATE ON %1$I.head, %1$I.balances, %1$I.holds TO %2$I',
+            'GRANT SELECT, INSERT, UPDATE '
+            'ON %1$I.head, %1$I.balances, %1$I.holds, %1$I.counters TO %2$I',
             place.book, '{role}'
         );
     END LOOP;

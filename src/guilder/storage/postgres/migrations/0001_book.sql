@@ -47,6 +47,8 @@ CREATE TABLE book_main.transfers (
     code text NOT NULL,
     group_id uuid,
     hold_id uuid,
+    reverses_id uuid,
+    counted jsonb,
     expires_at timestamptz,
     effective_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,
@@ -77,6 +79,14 @@ CREATE TABLE book_main.holds (
     remaining_minor bigint NOT NULL CHECK (remaining_minor BETWEEN 0 AND amount_minor),
     expires_at timestamptz
 );
+
+CREATE INDEX holds_open ON book_main.holds (expires_at, id) WHERE remaining_minor > 0;
+
+-- How much of a limit is used up, or how much of a transfer is reversed.
+CREATE TABLE book_main.counters (
+    id uuid PRIMARY KEY,
+    used bigint NOT NULL CHECK (used >= 0)
+) WITH (fillfactor = 70);
 
 -- The journal only grows, whoever asks: the application's role lacks the right, the owner meets this.
 CREATE FUNCTION book_main.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
