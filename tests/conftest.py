@@ -55,6 +55,13 @@ async def new_storage(server: Server) -> AsyncIterator[Storage]:
 
 
 @pytest.fixture
+async def new_database(server: Server) -> AsyncIterator[Database]:
+    """Urls of a new, migrated database, for tests that open storage themselves."""
+    async with server.database() as database:
+        yield database
+
+
+@pytest.fixture
 async def postgresql_storage(postgresql: DatabaseServer) -> AsyncIterator[PostgresStorage]:
     """As `storage`, for tests about PostgreSQL itself."""
     async with postgresql.shared_storage() as storage:
@@ -88,6 +95,6 @@ async def new_mongodb_storage(mongodb: MongoServer) -> AsyncIterator[MongoStorag
 
 @pytest.fixture
 async def database(postgresql: DatabaseServer) -> AsyncIterator[Database]:
-    """Urls of a new, migrated PostgreSQL database, for tests that open storage themselves."""
+    """As `new_database`, for tests about PostgreSQL itself."""
     async with postgresql.database() as database:
         yield database

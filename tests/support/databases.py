@@ -50,22 +50,25 @@ END $$
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Urls of one database, for the two roles; both the same where there is one role."""
+
+    url: str
+    owner_url: str
+
+
 class Server(Protocol):
     """A database server of either engine that gives out migrated databases without any content."""
+
+    def database(self) -> AbstractAsyncContextManager[Database]:
+        """Lend a database; it is dropped in the end."""
 
     def storage(self) -> AbstractAsyncContextManager[Storage]:
         """Lend an open storage on a database of its own."""
 
     def shared_storage(self) -> AbstractAsyncContextManager[Storage]:
         """Lend the storage that most tests share; it is emptied in the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """Urls of one database, for the two roles."""
-
-    url: str
-    owner_url: str
 
 
 class DatabaseServer:

@@ -27,6 +27,7 @@ from guilder.storage import open_storage
 from guilder.storage.base import Storage
 from guilder.storage.embedded import free_port
 from guilder.storage.errors import StorageUnavailable
+from tests.support.databases import Database
 
 EXTERNAL_URL = "GUILDER_TEST_MONGODB_URL"
 """Environment variable: url of a replica set to test on instead of the packaged server. Its role
@@ -207,20 +208,20 @@ class MongoServer:
     @contextlib.asynccontextmanager
     async def storage(self) -> AsyncIterator[Storage]:
         """Lend an open storage on a database of its own."""
-        async with self.database() as url:
-            storage = await open_storage(url)
+        async with self.database() as database:
+            storage = await open_storage(database.url)
             try:
                 yield storage
             finally:
                 await storage.close()
 
     @contextlib.asynccontextmanager
-    async def database(self) -> AsyncIterator[str]:
-        """Lend the url of a new, migrated database; it is dropped in the end."""
+    async def database(self) -> AsyncIterator[Database]:
+        """Lend a new, migrated database; it is dropped in the end."""
         name = next(self._names)
         await self._migrate(name)
         try:
-            yield self.url_of(name)
+            yield Database(self.url_of(name), self.url_of(name))
         finally:
             await self._client.drop_database(name)
 

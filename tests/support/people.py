@@ -13,9 +13,10 @@ from guilder.ledger.chart import AccountCode, system_account
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import TransferRequest, Verdict
 from guilder.storage.base import Storage, Transaction
-from guilder.transfers.service import Instruction, Recipient, Sent, TransferService
+from guilder.transfers.service import Instruction, Sent, TransferService
 from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.models import Wallet
+from guilder.wallets.recipients import Recipient
 from guilder.wallets.service import WalletService
 from tests.support.books import fingerprint, transfer_id
 from tests.support.identity import HandClock, application, identity_service

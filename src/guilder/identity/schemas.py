@@ -1,6 +1,5 @@
 """The bodies of identity on the wire. Requests refuse fields that are not declared here."""
 
-from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
@@ -8,6 +7,7 @@ from pydantic.config import JsonDict
 from guilder.identity import rules
 from guilder.identity.models import UserRecord
 from guilder.identity.sessions import SignIn
+from guilder.kernel.clock import rfc3339
 
 _EXAMPLE_TIME = "2026-01-31T12:00:00.000Z"
 _EXAMPLE_USER: JsonDict = {
@@ -106,8 +106,8 @@ class UserAnswer(BaseModel):
             email=user.email,
             phone=user.phone,
             wallet_id=user.wallet_id,
-            created_at=_wire_time(user.created_at),
-            updated_at=_wire_time(user.updated_at),
+            created_at=rfc3339(user.created_at),
+            updated_at=rfc3339(user.updated_at),
         )
 
 
@@ -147,7 +147,3 @@ class SignInAnswer(BaseModel):
             refresh_expires_in=sign_in.refresh_expires_in_s,
             user=UserAnswer.of(sign_in.user),
         )
-
-
-def _wire_time(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -20,6 +20,8 @@ class AccountCode(StrEnum):
     """What a gateway owes us (negative) or we owe it, until it settles: returns to zero."""
     PAYOUTS_IN_TRANSIT = "payouts_in_transit"
     """Left a wallet, not yet confirmed by the gateway: the sum of open payouts."""
+    MARKS = "marks"
+    """Notes that something will not be paid: nothing ever stands here. See `ledger/marks.py`."""
 
 
 def system_account(code: AccountCode, *, owner: str, asset: str, now: datetime) -> Account:

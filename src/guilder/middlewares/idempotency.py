@@ -40,15 +40,6 @@ class IdempotencyKeyRequired(GuilderError):
     title = "An Idempotency-Key header is required"
 
 
-class RequestInProgress(GuilderError):
-    """A request is answered before the same one is sent again under its key."""
-
-    code = "request_in_progress"
-    kind = Kind.CONFLICT
-    title = "The first request under this key is still running"
-    retryable = True
-
-
 def idempotency_key(request: Request) -> str:
     """Return the key under which a request may be sent again.
 

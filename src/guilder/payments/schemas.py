@@ -1,11 +1,11 @@
 """The bodies of payments on the wire."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from guilder.kernel.clock import rfc3339
 from guilder.payments.models import Payment
 from guilder.payments.rules import PaymentStatus
 from guilder.wallets.schemas import Amount, CurrencyCode
@@ -70,7 +70,7 @@ class AddFundsAnswer(BaseModel):
             gateway=payment.gateway,
             status="pending",
             checkout_url=payment.checkout_url,
-            created_at=_wire_time(payment.created_at),
+            created_at=rfc3339(payment.created_at),
         )
 
 
@@ -118,8 +118,8 @@ class PaymentAnswer(BaseModel):
             failure_code=payment.failure_code if payment.status is PaymentStatus.FAILED else None,
             checkout_url=payment.checkout_url,
             transaction_id=payment.transfer_id,
-            created_at=_wire_time(payment.created_at),
-            updated_at=_wire_time(payment.updated_at),
+            created_at=rfc3339(payment.created_at),
+            updated_at=rfc3339(payment.updated_at),
         )
 
 
@@ -134,7 +134,3 @@ def _wire_status(status: PaymentStatus) -> Literal["pending", "captured", "faile
             return "expired"
         case PaymentStatus.PENDING | PaymentStatus.ALARMED:
             return "pending"
-
-
-def _wire_time(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,12 +1,12 @@
 """The bodies of payouts on the wire."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from guilder.gateways.base import Destination, DestinationType
+from guilder.kernel.clock import rfc3339
 from guilder.kernel.ids import decode_id, encode_id
 from guilder.payouts.models import Payout
 from guilder.payouts.posting import payout_of
@@ -96,7 +96,7 @@ class WithdrawAnswer(BaseModel):
             destination=_destination(payout),
             transaction_id=encode_id("transfer", transfer.id),
             balance_after=BalanceAfter.of(transfer.debit, transfer.asset),
-            created_at=_wire_time(transfer.created_at),
+            created_at=rfc3339(transfer.created_at),
         )
 
 
@@ -143,14 +143,10 @@ class PayoutAnswer(BaseModel):
             destination=_destination(payout),
             failure_code=payout.failure_code,
             transaction_id=encode_id("transfer", decode_id("payout", payout.id)),
-            created_at=_wire_time(payout.created_at),
-            updated_at=_wire_time(payout.updated_at),
+            created_at=rfc3339(payout.created_at),
+            updated_at=rfc3339(payout.updated_at),
         )
 
 
 def _destination(payout: Payout) -> DestinationBody:
     return DestinationBody(type=payout.destination_type.value, token=payout.destination_token)
-
-
-def _wire_time(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -31,9 +31,9 @@ from guilder.middlewares.idempotency import (
 from guilder.middlewares.json_body import read_json
 from guilder.middlewares.openapi import body_schema
 from guilder.middlewares.problems import error_responses
-from guilder.transfers.errors import RecipientNotFound
 from guilder.transfers.schemas import TransferAnswer, TransferBody
-from guilder.transfers.service import Instruction, Recipient, TransferService
+from guilder.transfers.service import Instruction, TransferService
+from guilder.wallets.errors import RecipientNotFound
 
 PATH = "/wallet/transfer"
 
@@ -92,9 +92,7 @@ async def send_money(request: Request) -> Response:
         Instruction(
             amount_minor=body.amount,
             currency=body.currency,
-            recipient=Recipient(
-                email=body.to.email, phone=body.to.phone, wallet_id=body.to.wallet_id
-            ),
+            recipient=body.to.recipient,
             description=body.description,
             key=key,
             fingerprint=request_fingerprint("POST", PATH, body.model_dump()),

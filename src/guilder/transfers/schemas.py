@@ -1,40 +1,23 @@
 """Transfers on the wire."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from guilder.kernel.clock import rfc3339
 from guilder.kernel.ids import WalletId, encode_id
 from guilder.storage.records import Transfer
-from guilder.wallets.schemas import Amount, BalanceAfter, CurrencyCode, Time
+from guilder.wallets.schemas import (
+    Amount,
+    BalanceAfter,
+    CurrencyCode,
+    Description,
+    RecipientBody,
+    Time,
+)
 from guilder.wallets.service import TRANSFER_PREFIX
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
-_Address = Annotated[str, StringConstraints(min_length=1, max_length=254)]
-
-Description = Annotated[
-    str,
-    StringConstraints(max_length=200),
-    Field(description="Shown to both sides.", examples=["Dinner"]),
-]
-
-
-class RecipientBody(BaseModel):
-    """Who gets the money: exactly one of the three."""
-
-    model_config = _STRICT
-
-    email: _Address | None = Field(default=None, examples=["payee@example.com"])
-    phone: _Address | None = Field(default=None, examples=["+12025550123"])
-    wallet_id: _Address | None = Field(default=None, examples=["wallet_01h455vb4pex5vsknk084sn02q"])
-
-    @model_validator(mode="after")
-    def _one_of_three(self) -> Self:
-        if sum(each is not None for each in (self.email, self.phone, self.wallet_id)) != 1:
-            message = "Give exactly one of email, phone and wallet_id."
-            raise ValueError(message)
-        return self
 
 
 class TransferBody(BaseModel):

@@ -11,19 +11,12 @@ from guilder.ledger.errors import refusal
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.records import Transfer
-from guilder.transfers.errors import RecipientNotFound
 from guilder.wallets.accounts import wallet_account_id
+from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.service import WalletService
 
 CODE = "transfer"
-
-
-class Recipient(Struct, frozen=True, kw_only=True):
-    """Who gets the money: exactly one of these is given."""
-
-    email: str | None = None
-    phone: str | None = None
-    wallet_id: str | None = None
 
 
 class Instruction(Struct, frozen=True, kw_only=True):
@@ -80,7 +73,7 @@ class TransferService:
         currency(instruction.currency)
         transfer_id = derived_uuid("transfer", sender.user_id, instruction.key)
         try:
-            to = await self._find(instruction.recipient)
+            to = await find_recipient(self._identity, instruction.recipient)
             credit = wallet_account_id(to, instruction.currency)
         except (RecipientNotFound, NotFound):
             # The recipient may have moved on since; what was sent then stays sent.
@@ -114,17 +107,6 @@ class TransferService:
             raise RecipientNotFound
         await self._wallets.open_accounts({sender, to}, request.asset)
         return await self._journal.post(request)
-
-    async def _find(self, recipient: Recipient) -> WalletId:
-        if recipient.wallet_id is not None:
-            return WalletId(recipient.wallet_id)
-        if recipient.email is not None:
-            user = await self._identity.find_by_email(recipient.email)
-        else:
-            user = await self._identity.find_by_phone(recipient.phone or "")
-        if user is None:
-            raise RecipientNotFound
-        return user.wallet_id
 
 
 def _sent(outcome: Outcome) -> Sent:

@@ -1,14 +1,15 @@
 """Wallets on the wire."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from guilder.kernel.clock import rfc3339
 from guilder.kernel.ids import encode_id
 from guilder.kernel.money import MAX_MINOR
 from guilder.storage.records import Account, Leg
+from guilder.wallets.recipients import Recipient
 from guilder.wallets.rules import Line, TransactionStatus, TransactionType
 from guilder.wallets.service import TRANSFER_PREFIX, Party, WalletView
 
@@ -17,6 +18,35 @@ Time = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"], description="
 CurrencyCode = Annotated[
     str, Field(min_length=3, max_length=32, description="ISO 4217 code.", examples=["USD"])
 ]
+_Address = Annotated[str, StringConstraints(min_length=1, max_length=254)]
+
+Description = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    Field(description="Shown to both sides.", examples=["Dinner"]),
+]
+
+
+class RecipientBody(BaseModel):
+    """Somebody with a wallet: exactly one of the three."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    email: _Address | None = Field(default=None, examples=["payee@example.com"])
+    phone: _Address | None = Field(default=None, examples=["+12025550123"])
+    wallet_id: _Address | None = Field(default=None, examples=["wallet_01h455vb4pex5vsknk084sn02q"])
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if sum(each is not None for each in (self.email, self.phone, self.wallet_id)) != 1:
+            message = "Give exactly one of email, phone and wallet_id."
+            raise ValueError(message)
+        return self
+
+    @property
+    def recipient(self) -> Recipient:
+        """Return who is meant."""
+        return Recipient(email=self.email, phone=self.phone, wallet_id=self.wallet_id)
 
 
 class _Wire(BaseModel):

@@ -39,8 +39,8 @@ async def test_64_at_once_spend_one_balance_to_its_last_unit(journal: Journal, a
     assert await posted(journal, "payee") == covered * amount
 
 
-async def test_the_same_with_writers_that_share_only_the_database(database: Database) -> None:
-    async with journals_on(database, 4) as journals:
+async def test_the_same_with_writers_that_share_only_the_database(new_database: Database) -> None:
+    async with journals_on(new_database, 4) as journals:
         await open_funded(journals[0], payer=0, payee=0)
         for round_number in range(1, 4):
             await journals[0].post(request("mint", "payer", 30))
@@ -54,9 +54,9 @@ async def test_the_same_with_writers_that_share_only_the_database(database: Data
         assert (await verify(journals[0].book)).ok
 
 
-async def test_there_and_back(database: Database) -> None:
+async def test_there_and_back(new_database: Database) -> None:
     """A to B against B to A, on two writers: no deadlock, nothing lost."""
-    async with journals_on(database, 2) as journals:
+    async with journals_on(new_database, 2) as journals:
         await open_funded(journals[0], left=50, right=50)
         there = [journals[0].post(request("left", "right", 5)) for _ in range(40)]
         back = [journals[1].post(request("right", "left", 5)) for _ in range(40)]
@@ -69,9 +69,9 @@ async def test_there_and_back(database: Database) -> None:
         assert await posted(journals[0], "left") + await posted(journals[0], "right") == 100
 
 
-async def test_one_id_64_times_is_one_transfer(database: Database) -> None:
+async def test_one_id_64_times_is_one_transfer(new_database: Database) -> None:
     once = request("payer", "payee", 10)
-    async with journals_on(database, 4) as journals:
+    async with journals_on(new_database, 4) as journals:
         await open_funded(journals[0], payer=1_000, payee=0)
         found = await asyncio.gather(*(journals[n % 4].post(once) for n in range(64)))
         assert sorted(verdicts(found)) == [CREATED] + [EXISTS] * 63
@@ -82,8 +82,8 @@ async def test_one_id_64_times_is_one_transfer(database: Database) -> None:
         assert await posted(journals[0], "payee") == 10
 
 
-async def test_one_id_for_two_requests_goes_to_one_of_them(database: Database) -> None:
-    async with journals_on(database, 2) as journals:
+async def test_one_id_for_two_requests_goes_to_one_of_them(new_database: Database) -> None:
+    async with journals_on(new_database, 2) as journals:
         await open_funded(journals[0], payer=1_000, payee=0)
         asked = [
             request("payer", "payee", 10, id=transfer_id("it"), fingerprint=fingerprint(n % 2))
@@ -96,8 +96,8 @@ async def test_one_id_for_two_requests_goes_to_one_of_them(database: Database) -
         assert await posted(journals[0], "payee") == 10
 
 
-async def test_what_is_told_is_stored_in_a_row_without_gaps(database: Database) -> None:
-    async with journals_on(database, 3) as journals:
+async def test_what_is_told_is_stored_in_a_row_without_gaps(new_database: Database) -> None:
+    async with journals_on(new_database, 3) as journals:
         await open_funded(journals[0], payer=40, payee=0)
         asked = [request(*pair, 1) for pair in [("payer", "payee"), ("payee", "payer")] * 60]
         found = await asyncio.gather(*(journals[n % 3].post(each) for n, each in enumerate(asked)))
@@ -126,9 +126,9 @@ async def test_batches_by_copy_and_by_insert_write_the_same(journal: Journal) ->
     assert await posted(journal, "payee") == sum(sizes)
 
 
-async def test_a_book_that_is_written_always_adds_up(database: Database) -> None:
+async def test_a_book_that_is_written_always_adds_up(new_database: Database) -> None:
     """Readers meet no state in the middle of a batch, nor of a transfer."""
-    async with journals_on(database, 2) as (writer, reader):
+    async with journals_on(new_database, 2) as (writer, reader):
         await open_funded(writer, a=300, b=300, c=300)
         writing = True
         reads = 0
@@ -191,13 +191,13 @@ asyncio.run(main())
 """
 
 
-async def test_processes_spend_one_balance_to_its_last_unit(database: Database) -> None:
+async def test_processes_spend_one_balance_to_its_last_unit(new_database: Database) -> None:
     root = Path(__file__).parents[3]
-    async with journals_on(database, 1) as (journal,):
+    async with journals_on(new_database, 1) as (journal,):
         await open_funded(journal, payer=100, payee=0)
         processes = [
             await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", _OTHER_PROCESS, database.url),
+                *(sys.executable, "-c", _OTHER_PROCESS, new_database.url),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 cwd=root,

@@ -19,8 +19,8 @@ CREATED = Verdict.CREATED
 DAILY = Limit(name="daily", subject="payer", maximum=30, window=Window.EVER)
 
 
-async def test_64_at_once_use_a_limit_to_its_last_unit(database: Database) -> None:
-    async with journals_on(database, 4) as journals:
+async def test_64_at_once_use_a_limit_to_its_last_unit(new_database: Database) -> None:
+    async with journals_on(new_database, 4) as journals:
         await open_funded(journals[0], payer=1_000, payee=0)
         asked = [request("payer", "payee", 1, limits=(DAILY,)) for _ in range(64)]
         found = await asyncio.gather(*(journals[n % 4].post(each) for n, each in enumerate(asked)))
@@ -31,8 +31,8 @@ async def test_64_at_once_use_a_limit_to_its_last_unit(database: Database) -> No
         assert (await verify(journals[0].book)).ok
 
 
-async def test_64_at_once_take_back_no_more_than_was_moved(database: Database) -> None:
-    async with journals_on(database, 4) as journals:
+async def test_64_at_once_take_back_no_more_than_was_moved(new_database: Database) -> None:
+    async with journals_on(new_database, 4) as journals:
         await open_funded(journals[0], payer=100, payee=1_000)
         sale = request("payer", "payee", 50, id=transfer_id("sale"))
         await journals[0].post(sale)
@@ -56,8 +56,10 @@ async def test_a_stored_transfer_says_what_it_counted_and_reverses(journal: Jour
     assert stored[back.id].reverses_id == sale.id
 
 
-async def test_a_frozen_account_lets_nothing_out_whoever_remembers_it(database: Database) -> None:
-    async with journals_on(database, 2) as (first, second):
+async def test_a_frozen_account_lets_nothing_out_whoever_remembers_it(
+    new_database: Database,
+) -> None:
+    async with journals_on(new_database, 2) as (first, second):
         await open_funded(first, payer=100, payee=0)
         assert (await second.post(request("payer", "payee", 1))).verdict is CREATED
         frozen = await first.freeze(account_id("payer"), is_frozen=True)

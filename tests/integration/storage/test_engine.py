@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from guilder.storage import open_storage
-from guilder.storage.base import Storage
 from guilder.storage.embedded import EmbeddedPostgres, free_port
 from guilder.storage.embedded_files import APPLICATION, OWNER
 from guilder.storage.errors import StorageUnavailable, UnsafeDatabase
@@ -24,9 +23,8 @@ from tests.support.models import Parcel, parcel
 
 
 @pytest.fixture
-def engine(storage: Storage) -> Engine:
-    assert isinstance(storage, PostgresStorage)
-    return storage.engine
+def engine(postgresql_storage: PostgresStorage) -> Engine:
+    return postgresql_storage.engine
 
 
 @pytest.mark.parametrize(
@@ -64,31 +62,29 @@ async def test_a_statement_that_takes_too_long_is_unavailable(engine: Engine) ->
 
 
 async def test_a_full_pool_is_unavailable(
-    new_storage: Storage, monkeypatch: pytest.MonkeyPatch
+    new_postgresql_storage: PostgresStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(new_storage, PostgresStorage)
     async with contextlib.AsyncExitStack() as held:
         for _ in range(10):
-            await held.enter_async_context(new_storage.engine.acquire())
+            await held.enter_async_context(new_postgresql_storage.engine.acquire())
         monkeypatch.setattr(engine_module, "_ACQUIRE_TIMEOUT_S", 1 / 20)
         with pytest.raises(StorageUnavailable):
-            await new_storage.ping()
+            await new_postgresql_storage.ping()
     monkeypatch.undo()
-    await new_storage.ping()
+    await new_postgresql_storage.ping()
 
 
 async def test_a_connection_ended_by_the_server_is_unavailable_and_replaced(
-    new_storage: Storage, postgresql: object
+    new_postgresql_storage: PostgresStorage, postgresql: object
 ) -> None:
-    assert isinstance(new_storage, PostgresStorage)
 
     async def be_ended() -> None:
-        async with new_storage.engine.acquire() as connection:
+        async with new_postgresql_storage.engine.acquire() as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
     with pytest.raises(StorageUnavailable):
         await be_ended()
-    await new_storage.ping()
+    await new_postgresql_storage.ping()
 
 
 async def test_broken_constraints_are_not_unavailability(engine: Engine) -> None:

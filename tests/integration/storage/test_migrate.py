@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import asyncpg
 import pytest
+from pymongo.errors import DuplicateKeyError
 
 from guilder.kernel.errors import InvariantViolation
 from guilder.storage import open_storage
@@ -141,14 +142,16 @@ async def test_a_unique_index_that_the_data_breaks_is_refused(new_storage: Stora
         await new_storage.documents(Before).insert(
             Before(id=f"crate_{number}", name="same", created_at=MORNING, updated_at=MORNING)
         )
-    with pytest.raises(asyncpg.UniqueViolationError):
+    with pytest.raises((asyncpg.UniqueViolationError, DuplicateKeyError)):
         await new_storage.migrate([After])
 
 
-async def test_the_declared_indexes_serve_filter_and_order(storage: Storage) -> None:
+async def test_the_declared_indexes_serve_filter_and_order(
+    postgresql_storage: PostgresStorage,
+) -> None:
     """No sort and no scan of the whole table, for every page and look-up that is allowed."""
+    storage = postgresql_storage
     await storage.migrate([Parcel])
-    assert isinstance(storage, PostgresStorage)
     table = DocumentTable(Parcel)
     one = parcel(sent_at=MORNING)
     page = {"after": None, "descending": True, "limit": 25}

@@ -7,6 +7,7 @@ import pytest
 
 from guilder.storage.base import Collection, Storage
 from guilder.storage.errors import DuplicateDocument
+from guilder.storage.mongo.storage import MongoStorage
 from guilder.storage.postgres.storage import PostgresStorage
 from tests.support.models import Parcel, parcel
 
@@ -84,18 +85,30 @@ async def test_cancelled_at_any_await_it_rolls_back_and_gives_the_connection_bac
     found = await parcels.get_many([one.id, two.id])
     assert len(found) in {0, 2}
     assert len(found) == 2 or task.cancelled()
+    assert await _open_transactions(storage) == 0
+
+
+async def _open_transactions(storage: Storage) -> int:
+    """Return how many transactions wait for their client."""
+    if isinstance(storage, MongoStorage):
+        pipeline = [
+            {"$currentOp": {"idleSessions": True}},
+            {"$match": {"transaction": {"$exists": True}}},
+        ]
+        return len(await (await storage.engine.client.admin.aggregate(pipeline)).to_list())
     assert isinstance(storage, PostgresStorage)
     async with storage.engine.acquire() as connection:
-        left = await connection.fetchval(
+        left: int = await connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
             " AND state LIKE 'idle in transaction%'"
         )
-    assert left == 0
+    return left
 
 
-async def test_cancelled_while_waiting_for_a_lock(
-    storage: Storage, parcels: Collection[Parcel]
-) -> None:
+async def test_cancelled_while_waiting_for_a_lock(postgresql_storage: PostgresStorage) -> None:
+    storage = postgresql_storage
+    await storage.migrate([Parcel])
+    parcels = storage.documents(Parcel)
     written = parcel()
     await parcels.insert(written)
     waiting = asyncio.Event()
@@ -118,8 +131,7 @@ async def test_cancelled_while_waiting_for_a_lock(
     await parcels.replace(found)
 
 
-async def _until_somebody_waits_for_a_lock(storage: Storage) -> None:
-    assert isinstance(storage, PostgresStorage)
+async def _until_somebody_waits_for_a_lock(storage: PostgresStorage) -> None:
     async with asyncio.timeout(5), storage.engine.acquire() as connection:
         waiting = 0
         while not waiting:

@@ -17,9 +17,10 @@ from guilder.ledger.errors import (
     SameAccount,
 )
 from guilder.storage.postgres.storage import PostgresStorage
-from guilder.transfers.errors import RecipientNotFound
-from guilder.transfers.service import Recipient, Sent
+from guilder.transfers.service import Sent
 from guilder.wallets.accounts import wallet_account_id
+from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.recipients import Recipient
 from tests.support.people import People
 
 

@@ -2,8 +2,15 @@
 
 import pytest
 
-from guilder.kernel.errors import InvariantViolation, Kind
-from guilder.ledger.errors import IdempotencyKeyReused, Overloaded, refusal
+from guilder.kernel.errors import GuilderError, InvariantViolation, Kind
+from guilder.ledger.errors import (
+    IdempotencyKeyReused,
+    LimitExceeded,
+    OriginalNotFound,
+    Overloaded,
+    ReversalExceedsOriginal,
+    refusal,
+)
 from guilder.ledger.models import Verdict
 
 NO_REFUSALS = (Verdict.CREATED, Verdict.EXISTS)
@@ -38,3 +45,15 @@ def test_without_a_detail_the_title_stands() -> None:
 def test_overloaded_is_worth_a_retry() -> None:
     error = Overloaded(retry_after_s=1)
     assert (error.retryable, error.kind, error.retry_after_s) == (True, Kind.UNAVAILABLE, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error"),
+    [
+        (Verdict.LIMIT_EXCEEDED, LimitExceeded),
+        (Verdict.ORIGINAL_NOT_FOUND, OriginalNotFound),
+        (Verdict.REVERSAL_EXCEEDS_ORIGINAL, ReversalExceedsOriginal),
+    ],
+)
+def test_counted_refusals_have_their_errors(verdict: Verdict, error: type[GuilderError]) -> None:
+    assert type(refusal(verdict)) is error

@@ -190,8 +190,9 @@ class TestQueue:
             await journal.post(fund())
         assert not stopping.done()
         book.open.set()
-        await stopping
-        assert verdicts(await asyncio.gather(*tasks)) == [CREATED] * 7
+        async with asyncio.timeout(5):
+            await stopping
+            assert verdicts(await asyncio.gather(*tasks)) == [CREATED] * 7
         assert len(book.journal) == 8
 
     async def test_stopped_twice_or_never_started(self, book: MemoryBook) -> None:

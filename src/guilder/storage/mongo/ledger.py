@@ -7,11 +7,13 @@ of 8,192 transfers is no slower for each than eight of 1,024, and it stays whole
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from itertools import islice
 from typing import Any, TypeVar
 from uuid import UUID
 
 from bson.int64 import Int64
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from guilder.kernel.errors import check
@@ -30,18 +32,23 @@ from guilder.storage.mongo.engine import (
 )
 from guilder.storage.mongo.lease import Lease, Seat
 from guilder.storage.mongo.ledger_shapes import (
+    TOTALS,
     account_body,
     account_of,
     balances_body,
+    counter_body,
+    counter_of,
     head_body,
     head_of,
     hold_body,
     hold_of,
+    long,
+    total_of,
     transfer_body,
     transfer_of,
 )
 from guilder.storage.mongo.translate import DUPLICATE_KEY, translate_errors
-from guilder.storage.records import Account, Head, Hold, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
 
 R = TypeVar("R")
 
@@ -69,10 +76,7 @@ class MongoReads:
         limit: int = 0,
     ) -> list[Any]:
         with translate_errors():
-            collection = self._engine.database[f"{self._prefix}_{kind}"]
-            if self._session is None:
-                collection = collection.with_options(read_concern=SNAPSHOT)
-            cursor = collection.find(
+            cursor = self._collection(kind).find(
                 query,
                 session=self._session,
                 sort=order,
@@ -81,6 +85,12 @@ class MongoReads:
                 max_time_ms=READ_TIMEOUT_MS,
             )
             return [shape(body) for body in await cursor.to_list()]
+
+    def _collection(self, kind: str) -> AsyncCollection[Body]:
+        collection = self._engine.database[f"{self._prefix}_{kind}"]
+        if self._session is None:
+            return collection.with_options(read_concern=SNAPSHOT)
+        return collection
 
     async def head(self) -> Head:
         """Return where the book ends."""
@@ -127,6 +137,34 @@ class MongoReads:
         return await self._find(
             "transfers", transfer_of, {"$or": either}, order=[("_id", -1)], limit=limit
         )
+
+    async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+        """Return those of the holds that exist, settled ones too."""
+        found = await self._find("holds", hold_of, {"_id": {"$in": list(hold_ids)}})
+        return {hold.id: hold for hold in found}
+
+    async def holds_expired(self, now: datetime, limit: int) -> list[Hold]:
+        """Return open holds whose time is over, the oldest first."""
+        query = {"remaining_minor": {"$gt": 0}, "expires_at": {"$lte": now}}
+        order = [("expires_at", 1), ("_id", 1)]
+        return await self._find("holds", hold_of, query, order=order, limit=limit)
+
+    async def counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        """Return those of the counters that have counted something."""
+        found = await self._find("counters", counter_of, {"_id": {"$in": list(counter_ids)}})
+        return {counter.id: counter for counter in found}
+
+    async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
+        """Return counters in the order of their ids."""
+        return await self._find(
+            "counters", counter_of, _after(counter_id), order=[("_id", 1)], limit=limit
+        )
+
+    async def totals(self) -> list[Total]:
+        """Return the sums of balances by asset and account code, from one consistent read."""
+        with translate_errors():
+            sums = await self._collection("accounts").aggregate(TOTALS, session=self._session)
+            return [total_of(body) for body in await sums.to_list()]
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
@@ -189,7 +227,7 @@ class MongoLedger(MongoReads):
                 except BaseException:
                     await to_the_end(self._undo(session, lease.fence))
                     raise
-                if not batch.has_advanced:
+                if not batch.has_moved_head:
                     await to_the_end(self._seat.give_back(lease.fence))
 
     async def _undo(self, session: Session, fence: int) -> None:
@@ -237,7 +275,7 @@ class _MongoBatch:
         self._fence = lease.fence
         self.head = lease.head
         self.now = lease.now
-        self.has_advanced = False
+        self.has_moved_head = False
 
     async def _find(self, kind: str, field: str, ids: Iterable[UUID]) -> list[Body]:
         wanted = list(ids)
@@ -259,6 +297,10 @@ class _MongoBatch:
         found = map(hold_of, await self._find("holds", "_id", hold_ids))
         return {hold.id: hold for hold in found}
 
+    async def load_counters(self, counter_ids: Sequence[UUID]) -> dict[UUID, Counter]:
+        found = map(counter_of, await self._find("counters", "_id", counter_ids))
+        return {counter.id: counter for counter in found}
+
     async def append(self, transfers: Iterable[Transfer]) -> None:
         """Write new lines of the journal. They may be made while they are written."""
 
@@ -268,8 +310,14 @@ class _MongoBatch:
 
         await _in_turn(map(transfer_body, transfers), insert)
 
-    async def advance(self, accounts: Iterable[Account], holds: Sequence[Hold], head: Head) -> None:
-        """Write what the new lines changed: balances, holds, and the head.
+    async def advance(
+        self,
+        accounts: Iterable[Account],
+        holds: Sequence[Hold],
+        counters: Sequence[Counter],
+        head: Head,
+    ) -> None:
+        """Write what the new lines changed: balances, holds, counters, and the head.
 
         Raises:
             StorageUnavailable: The head is no longer ours: another writer took it.
@@ -277,37 +325,53 @@ class _MongoBatch:
 
         async def update(part: list[Body]) -> None:
             command = {"update": f"{self._prefix}_accounts", "updates": part}
-            changed = (await self._write(command))["nModified"]
-            check(changed == len(part), "every account was there to change")
+            check((await self._write(command))["n"] == len(part), "every account was there")
 
         await _in_turn(
             ({"q": {"_id": a.id}, "u": {"$set": balances_body(a)}} for a in accounts), update
         )
-        if holds:
-            await self._put_holds(holds)
+        await self._put("holds", [hold_body(hold) for hold in holds])
+        await self._put("counters", [counter_body(counter) for counter in counters])
+        await self._move_head({**head_body(head), "changed_at": self.now})
+
+    async def set_flags(self, account: Account, head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of an account, and the head's new revision.
+
+        Raises:
+            StorageUnavailable: The head is no longer ours: another writer took it.
+        """
+        flags = {"is_frozen": account.is_frozen, "is_closed": account.is_closed}
+        await self._write(
+            {
+                "update": f"{self._prefix}_accounts",
+                "updates": [{"q": {"_id": account.id}, "u": {"$set": flags}}],
+            }
+        )
+        await self._move_head({"revision": long(head.revision)})
+
+    async def _move_head(self, fields: Body) -> None:
+        """Change the head from what it was when taken, and give it back; or do not go on."""
+        taken = {
+            "_id": "head",
+            "fence": Int64(self._fence),
+            "revision": Int64(self.head.revision),
+        }
         done = await self._write(
             {
                 "update": f"{self._prefix}_head",
-                "updates": [
-                    {
-                        "q": {
-                            "_id": "head",
-                            "fence": Int64(self._fence),
-                            "revision": Int64(self.head.revision),
-                        },
-                        "u": {"$set": {**head_body(head), "changed_at": self.now, "lease": None}},
-                    }
-                ],
+                "updates": [{"q": taken, "u": {"$set": {**fields, "lease": None}}}],
             }
         )
         if done["nModified"] != 1:
             raise StorageUnavailable("Another writer has taken the book.", retry_after_s=1)
-        self.has_advanced = True
+        self.has_moved_head = True
 
-    async def _put_holds(self, holds: Sequence[Hold]) -> None:
-        updates = [{"q": {"_id": h.id}, "u": hold_body(h), "upsert": True} for h in holds]
-        done = await self._write({"update": f"{self._prefix}_holds", "updates": updates})
-        check(done["n"] == len(holds), "every hold was written")
+    async def _put(self, kind: str, bodies: list[Body]) -> None:
+        if not bodies:
+            return
+        updates = [{"q": {"_id": body["_id"]}, "u": body, "upsert": True} for body in bodies]
+        done = await self._write({"update": f"{self._prefix}_{kind}", "updates": updates})
+        check(done["n"] == len(bodies), f"all {kind} were written")
 
     async def _write(self, command: Body) -> Body:
         with translate_errors():

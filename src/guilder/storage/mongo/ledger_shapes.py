@@ -12,13 +12,27 @@ from typing import Any
 import msgspec
 from bson.int64 import Int64
 
-from guilder.kernel.errors import check
+from guilder.kernel.errors import InvalidRequest, check
 from guilder.storage.indexes import INT64_MAX
-from guilder.storage.records import GENESIS, Account, Head, Hold, Leg, Transfer, TransferKind
+from guilder.storage.records import (
+    GENESIS,
+    Account,
+    Counted,
+    Counter,
+    Head,
+    Hold,
+    Leg,
+    Total,
+    Transfer,
+    TransferKind,
+)
 
 Body = dict[str, Any]
 
 _NO_METADATA = "{}"
+_DIGEST = 32
+_decode_counted = msgspec.json.Decoder(tuple[Counted, ...]).decode
+_encode_counted = msgspec.json.Encoder().encode
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 _LONG = {"$type": "long"}
@@ -83,18 +97,22 @@ VALIDATORS: Mapping[str, Body] = {
         "remaining_minor": _COUNT,
         "$expr": {"$lte": ["$remaining_minor", "$amount_minor"]},
     },
+    "counters": {"_id": _ID, "used": _COUNT},
 }
 """By collection of a book."""
 
-INDEXES: Mapping[str, tuple[tuple[tuple[str, ...], bool], ...]] = {
-    "accounts": ((("owner",), False),),
+INDEXES: Mapping[str, tuple[tuple[tuple[str, ...], Body], ...]] = {
+    "accounts": ((("owner",), {}),),
     "transfers": (
-        (("id",), True),
-        (("debit_account_id", "_id"), False),
-        (("credit_account_id", "_id"), False),
+        (("id",), {"unique": True}),
+        (("debit_account_id", "_id"), {}),
+        (("credit_account_id", "_id"), {}),
+    ),
+    "holds": (
+        (("expires_at", "_id"), {"partialFilterExpression": {"remaining_minor": {"$gt": 0}}}),
     ),
 }
-"""By collection: the fields of each index and whether it is unique. `_id` is the position."""
+"""By collection: the fields of each index, and its options. A transfer's `_id` is its position."""
 
 
 def long(value: int) -> Int64:
@@ -168,8 +186,12 @@ def account_of(body: Body) -> Account:
 
 def transfer_body(transfer: Transfer) -> Body:
     """Return a transfer as a document; the amounts first, where the validator looks."""
-    debit, credit, metadata = transfer.debit, transfer.credit, transfer.metadata
+    debit, credit = transfer.debit, transfer.credit
     check(type(transfer.amount_minor) is int, "amounts are integers")
+    check(len(transfer.fingerprint) == len(transfer.hash) == _DIGEST, "a digest has 32 bytes")
+    check(transfer.effective_at.tzinfo is not None, "a stored time is aware")
+    for text in (transfer.code, transfer.reference):
+        _check_text(text)
     return {
         "_id": Int64(transfer.position),
         "amount_minor": Int64(transfer.amount_minor),
@@ -189,15 +211,30 @@ def transfer_body(transfer: Transfer) -> Body:
         "code": transfer.code,
         "group_id": transfer.group_id,
         "hold_id": transfer.hold_id,
+        "reverses_id": transfer.reverses_id,
+        "counted": _encode_counted(transfer.counted).decode() if transfer.counted else None,
         "expires_at": transfer.expires_at,
         "effective_at": transfer.effective_at,
         "created_at": transfer.created_at,
         "reference": transfer.reference,
         # As text: a key with a dot or a dollar sign stays what it is.
-        "metadata": _encode_metadata(metadata).decode() if metadata else _NO_METADATA,
+        "metadata": _metadata_text(transfer.metadata) if transfer.metadata else _NO_METADATA,
         "fingerprint": transfer.fingerprint,
         "hash": transfer.hash,
     }
+
+
+def _metadata_text(metadata: dict[str, str]) -> str:
+    for key, value in metadata.items():
+        _check_text(key)
+        _check_text(value)
+    return _encode_metadata(metadata).decode()
+
+
+def _check_text(text: str) -> None:
+    """Refuse what PostgreSQL cannot keep, so that both engines keep the same."""
+    if "\0" in text:
+        raise InvalidRequest("A text holds a NUL character, which is not stored.")
 
 
 def transfer_of(body: Body) -> Transfer:
@@ -213,6 +250,8 @@ def transfer_of(body: Body) -> Transfer:
         code=body["code"],
         group_id=body["group_id"],
         hold_id=body["hold_id"],
+        reverses_id=body["reverses_id"],
+        counted=_decode_counted(body["counted"]) if body["counted"] else (),
         expires_at=body["expires_at"],
         effective_at=body["effective_at"],
         created_at=body["created_at"],
@@ -252,4 +291,43 @@ def hold_of(body: Body) -> Hold:
         amount_minor=int(body["amount_minor"]),
         remaining_minor=int(body["remaining_minor"]),
         expires_at=body["expires_at"],
+    )
+
+
+def counter_body(counter: Counter) -> Body:
+    """Return a counter as a document."""
+    return {"_id": counter.id, "used": long(counter.used)}
+
+
+def counter_of(body: Body) -> Counter:
+    """Return the counter that a document holds."""
+    return Counter(body["_id"], int(body["used"]))
+
+
+# As decimals: a sum of longs that leaves int64 becomes a double without a word.
+TOTALS: list[Body] = [
+    {
+        "$group": {
+            "_id": {"asset": "$asset", "code": "$code"},
+            "accounts": {"$sum": 1},
+            **{
+                field: {"$sum": {"$toDecimal": f"${field}"}}
+                for field in ("posted", "pending_in", "pending_out")
+            },
+        }
+    },
+    {"$sort": {"_id.asset": 1, "_id.code": 1}},
+]
+"""The aggregation over accounts that makes `Total`s."""
+
+
+def total_of(body: Body) -> Total:
+    """Return the sums that a document of `TOTALS` holds."""
+    return Total(
+        asset=body["_id"]["asset"],
+        code=body["_id"]["code"],
+        accounts=int(body["accounts"]),
+        posted=int(body["posted"].to_decimal()),
+        pending_in=int(body["pending_in"].to_decimal()),
+        pending_out=int(body["pending_out"].to_decimal()),
     )

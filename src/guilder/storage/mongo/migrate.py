@@ -42,8 +42,8 @@ async def _make_book(database: Database) -> None:
         name = f"book_main_{kind}"
         await _make_collection(database, name, validator)
         models = [
-            IndexModel([(field, 1) for field in fields], name="__".join(fields), unique=is_unique)
-            for fields, is_unique in INDEXES.get(kind, ())
+            IndexModel([(field, 1) for field in fields], name="__".join(fields), **options)
+            for fields, options in INDEXES.get(kind, ())
         ]
         if models:
             await database[name].create_indexes(models)

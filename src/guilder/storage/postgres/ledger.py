@@ -86,20 +86,10 @@ class PostgresReads:
         limit: int = 25,
     ) -> list[Transfer]:
         """Return the transfers that touch the accounts, newest first."""
-        rows = await self._fetch(  # sql: ours, a statement of `Statements`
-            f"SELECT DISTINCT ON (position) * FROM ({self._sql.account_transfers}) AS touching "
-            "ORDER BY position DESC LIMIT $10",
-            account_ids,
-            wanted.side,
-            wanted.kinds,
-            wanted.code,
-            wanted.amount_at_least,
-            wanted.amount_below,
-            wanted.created_at_least,
-            wanted.created_below,
-            before_position,
-            limit,
+        query, arguments = self._sql.account_transfers(
+            account_ids, wanted, before_position=before_position, limit=limit
         )
+        rows = await self._fetch(query, *arguments)
         return [transfer_of(row) for row in rows]
 
     async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:

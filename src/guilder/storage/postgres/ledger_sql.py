@@ -1,9 +1,13 @@
 """The SQL of a book, and how its rows become records."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 import asyncpg
 import msgspec
 
 from guilder.kernel.errors import check
+from guilder.storage.base import TransferFilter
 from guilder.storage.records import (
     Account,
     Counted,
@@ -22,6 +26,8 @@ _ACCOUNT_FIELDS = (
     "id, asset, code, owner, created_at, "
     "posted, pending_in, pending_out, sequence, no_overdraft, is_frozen, is_closed"
 )
+_POSITION_MAX = 2**63 - 1
+_SIDES = ("debit", "credit")
 _HOLD_FIELDS = (
     "id, debit_account_id, credit_account_id, asset, amount_minor, remaining_minor, expires_at"
 )
@@ -66,21 +72,11 @@ _encode_counted = msgspec.json.Encoder().encode
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
 
 
-class Statements:  # sql: ours, the name of the schema
-    """The SQL of one book. The schema's name comes from `PostgresLedger`, never from a request."""
+class ReadStatements:  # sql: ours, the name of the schema
+    """The SQL that reads one book. Its schema's name comes from `PostgresLedger` alone."""
 
     def __init__(self, schema: str) -> None:
         self.transfers = f"{schema}.transfers"
-        # Both times are read again after a wait for the lock; the later one wins, so that the
-        # book's time never runs backwards when the clock of the machine does.
-        # Who has the head and stops in the middle, paused or cut off, holds up everybody else: he
-        # loses it after two seconds, not after the ten that other transactions have.
-        self.take_head = (
-            "SELECT position, hash, revision, greatest(changed_at, "
-            "date_trunc('milliseconds', clock_timestamp())) AS now, "
-            "set_config('idle_in_transaction_session_timeout', '2s', true) "
-            f"FROM {schema}.head FOR UPDATE"
-        )
         self.head = f"SELECT position, hash, revision FROM {schema}.head"
         self.find_transfers = (
             f"SELECT {_TRANSFER_FIELDS} FROM {self.transfers} WHERE id = ANY($1::uuid[])"
@@ -96,12 +92,6 @@ class Statements:  # sql: ours, the name of the schema
             "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
         )
         self.accounts_of = f"SELECT {_ACCOUNT_FIELDS} FROM {accounts} WHERE owner = $1"
-        self.open_account = (
-            f"WITH opened AS (INSERT INTO {schema}.accounts (id, asset, code, owner, created_at) "
-            "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING) "
-            f"INSERT INTO {schema}.balances "
-            "VALUES ($1, 0, 0, 0, 0, $6, false, false) ON CONFLICT DO NOTHING"
-        )
         self.holds = f"SELECT {_HOLD_FIELDS} FROM {schema}.holds WHERE id = ANY($1::uuid[])"
         self.holds_after = (
             f"SELECT {_HOLD_FIELDS} FROM {schema}.holds "
@@ -116,14 +106,79 @@ class Statements:  # sql: ours, the name of the schema
             f"SELECT id, used FROM {schema}.counters "
             "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
         )
-        self.put_counters = (
-            f"INSERT INTO {schema}.counters (id, used) SELECT * FROM unnest($1::uuid[], "
-            "$2::bigint[]) ON CONFLICT (id) DO UPDATE SET used = excluded.used"
-        )
         self.totals = (
             "SELECT asset, code, count(*) AS accounts, sum(posted) AS posted, "
             f"sum(pending_in) AS pending_in, sum(pending_out) AS pending_out FROM {accounts} "
             "GROUP BY asset, code ORDER BY asset, code"
+        )
+
+    def account_transfers(
+        self,
+        account_ids: Sequence[UUID],
+        wanted: TransferFilter,
+        *,
+        before_position: int | None,
+        limit: int,
+    ) -> tuple[str, list[object]]:
+        """Return the query for a page of accounts' history, and its arguments.
+
+        Account by account and side by side, each part reads (account, position) backwards and
+        stops: a merchant with millions of transfers has his first page as fast as anybody. The
+        bounds are a row and a range, not an equality, because that order is then the only one that
+        PostgreSQL can read in; told `= account`, it may walk the whole journal by position.
+        """
+        arguments: list[object] = [
+            list(account_ids),
+            _POSITION_MAX if before_position is None else before_position,
+        ]
+        conditions = ""
+        for condition, value in (
+            ("kind = ANY(${}::smallint[])", wanted.kinds),
+            ("code = ${}", wanted.code),
+            ("amount_minor >= ${}", wanted.amount_at_least),
+            ("amount_minor < ${}", wanted.amount_below),
+            ("created_at >= ${}", wanted.created_at_least),
+            ("created_at < ${}", wanted.created_below),
+        ):
+            if value is not None:
+                arguments.append(value)
+                conditions += f" AND {condition.format(len(arguments))}"
+        parts = " UNION ALL ".join(
+            "SELECT one.* FROM unnest($1::uuid[]) AS wanted (account_id) CROSS JOIN LATERAL "
+            f"(SELECT {_TRANSFER_FIELDS} FROM {self.transfers} "
+            f"WHERE ({side}_account_id, position) < (wanted.account_id, $2) "
+            f"AND {side}_account_id >= wanted.account_id{conditions} "
+            f"ORDER BY {side}_account_id DESC, position DESC LIMIT {int(limit)}) AS one"
+            for side in ([wanted.side] if wanted.side in _SIDES else _SIDES)
+        )
+        query = f"SELECT DISTINCT ON (position) * FROM ({parts}) AS every"
+        return f"{query} ORDER BY position DESC LIMIT {int(limit)}", arguments
+
+
+class Statements(ReadStatements):  # sql: ours, the name of the schema
+    """The SQL of one book: the statements of a batch beside those that read."""
+
+    def __init__(self, schema: str) -> None:
+        super().__init__(schema)
+        # Both times are read again after a wait for the lock; the later one wins, so that the
+        # book's time never runs backwards when the clock of the machine does.
+        # Who has the head and stops in the middle, paused or cut off, holds up everybody else: he
+        # loses it after two seconds, not after the ten that other transactions have.
+        self.take_head = (
+            "SELECT position, hash, revision, greatest(changed_at, "
+            "date_trunc('milliseconds', clock_timestamp())) AS now, "
+            "set_config('idle_in_transaction_session_timeout', '2s', true) "
+            f"FROM {schema}.head FOR UPDATE"
+        )
+        self.open_account = (
+            f"WITH opened AS (INSERT INTO {schema}.accounts (id, asset, code, owner, created_at) "
+            "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING) "
+            f"INSERT INTO {schema}.balances "
+            "VALUES ($1, 0, 0, 0, 0, $6, false, false) ON CONFLICT DO NOTHING"
+        )
+        self.put_counters = (
+            f"INSERT INTO {schema}.counters (id, used) SELECT * FROM unnest($1::uuid[], "
+            "$2::bigint[]) ON CONFLICT (id) DO UPDATE SET used = excluded.used"
         )
         self.set_flags = (
             f"WITH changed AS (UPDATE {schema}.balances SET is_frozen = $2, is_closed = $3 "
@@ -147,17 +202,6 @@ class Statements:  # sql: ours, the name of the schema
             "WHERE balance.account_id = new.account_id) "
             f"UPDATE {schema}.head SET position = $6, hash = $7, revision = $8, "
             "changed_at = $9 WHERE revision = $10"
-        )
-        self.account_transfers = " UNION ALL ".join(
-            f"(SELECT {_TRANSFER_FIELDS} FROM {self.transfers} "
-            f"WHERE {side}_account_id = ANY($1::uuid[]) AND ($2::text IS NULL OR $2 = '{side}') "
-            "AND ($3::smallint[] IS NULL OR kind = ANY($3)) AND ($4::text IS NULL OR code = $4) "
-            "AND ($5::bigint IS NULL OR amount_minor >= $5) "
-            "AND ($6::bigint IS NULL OR amount_minor < $6) "
-            "AND ($7::timestamptz IS NULL OR created_at >= $7) "
-            "AND ($8::timestamptz IS NULL OR created_at < $8) "
-            "AND ($9::bigint IS NULL OR position < $9) ORDER BY position DESC LIMIT $10)"
-            for side in ("debit", "credit")
         )
 
 

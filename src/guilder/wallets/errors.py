@@ -1,10 +1,10 @@
-"""The rules of a transfer between wallets that the ledger does not know of."""
+"""The rules of wallets that the ledger does not know of."""
 
 from guilder.kernel.errors import GuilderError, Kind
 
 
 class RecipientNotFound(GuilderError):
-    """The recipient of a transfer has a wallet."""
+    """Whoever is to get or to pay money has a wallet."""
 
     code = "recipient_not_found"
     kind = Kind.NOT_FOUND
