@@ -12,11 +12,10 @@ import hashlib
 import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from uuid import UUID
 
 import msgspec
 
-from guilder.storage.records import Transfer
+from guilder.storage.records import Counted, Transfer
 
 _VERSION = 1
 _FIXED = struct.Struct(">BqBqqqqqqqqqqqq16s16s16s16s16s16s32s")
@@ -57,9 +56,9 @@ def encode(transfer: Transfer) -> bytes:
                 transfer.id.bytes,
                 transfer.debit_account_id.bytes,
                 transfer.credit_account_id.bytes,
-                _id_bytes(transfer.group_id),
-                _id_bytes(transfer.hold_id),
-                _id_bytes(transfer.reverses_id),
+                transfer.group_id.bytes if transfer.group_id else _NO_ID,
+                transfer.hold_id.bytes if transfer.hold_id else _NO_ID,
+                transfer.reverses_id.bytes if transfer.reverses_id else _NO_ID,
                 transfer.fingerprint,
             ),
             _LENGTHS.pack(
@@ -69,7 +68,7 @@ def encode(transfer: Transfer) -> bytes:
             code,
             reference,
             metadata,
-            *(_COUNTED.pack(each.counter_id.bytes, each.added) for each in transfer.counted),
+            _counted_bytes(transfer.counted) if transfer.counted else b"",
         )
     )
 
@@ -84,5 +83,5 @@ def _milliseconds(time: datetime | None) -> int:
     return -1 if time is None else (time - _EPOCH) // _MILLISECOND
 
 
-def _id_bytes(value: UUID | None) -> bytes:
-    return _NO_ID if value is None else value.bytes
+def _counted_bytes(counted: tuple[Counted, ...]) -> bytes:
+    return b"".join(_COUNTED.pack(each.counter_id.bytes, each.added) for each in counted)

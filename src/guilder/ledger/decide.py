@@ -21,9 +21,12 @@ from guilder.ledger.state import State, Undo
 from guilder.storage.records import Account, Counted, Counter, Head, Hold, Transfer, TransferKind
 
 _AMOUNT_MIN = -(2**63)
-_CAPTURES = (TransferKind.CAPTURE, TransferKind.PARTIAL_CAPTURE)
-_ON_HOLDS = (*_CAPTURES, TransferKind.RELEASE)
-_MOVES = (TransferKind.POST, *_CAPTURES)
+# Looked up once: in the inner loop a member of an enum is a slow thing to ask for.
+_POST, _HOLD, _CAPTURE, _PARTIAL_CAPTURE, _RELEASE = TransferKind
+_CAPTURES = (_CAPTURE, _PARTIAL_CAPTURE)
+_ON_HOLDS = (*_CAPTURES, _RELEASE)
+_MOVES = (_POST, *_CAPTURES)
+_RESERVES = (_POST, _HOLD)
 _FAILED_WITH_GROUP = {
     Verdict.CREATED: Verdict.GROUP_FAILED,
     Verdict.EXISTS: Verdict.GROUP_FAILED,
@@ -130,9 +133,9 @@ def _decide_one(state: State, request: TransferRequest) -> Outcome:
     refusal = _refusal_by_accounts(request, debit, credit)
     if refusal is not None:
         return Outcome(refusal)
-    if request.kind is TransferKind.POST:
+    if request.kind is _POST:
         return _post(state, request, debit, credit)
-    if request.kind is TransferKind.HOLD:
+    if request.kind is _HOLD:
         return _hold(state, request, debit, credit)
     return _settle(state, request, debit, credit)
 
@@ -141,7 +144,7 @@ def _refusal_by_accounts(
     request: TransferRequest, debit: Account, credit: Account
 ) -> Verdict | None:
     """Check what holds for every kind. What a hold reserved may move although the account froze."""
-    if debit.is_frozen and request.kind in (TransferKind.POST, TransferKind.HOLD):
+    if debit.is_frozen and request.kind in _RESERVES:
         return Verdict.ACCOUNT_FROZEN
     if debit.is_closed or credit.is_closed:
         return Verdict.ACCOUNT_CLOSED
@@ -149,7 +152,7 @@ def _refusal_by_accounts(
         return Verdict.ASSET_MISMATCH
     if debit.id == credit.id:
         return Verdict.SAME_ACCOUNT
-    if request.kind is TransferKind.RELEASE:
+    if request.kind is _RELEASE:
         return None if request.amount_minor == 0 else Verdict.AMOUNT_INVALID
     if not 1 <= request.amount_minor <= AMOUNT_MAX:
         return Verdict.AMOUNT_INVALID
@@ -259,7 +262,7 @@ def _settle(state: State, request: TransferRequest, debit: Account, credit: Acco
         return Outcome(Verdict.CAPTURE_EXCEEDS_HOLD)
     if debit.posted - captured < _AMOUNT_MIN or credit.posted + captured > AMOUNT_MAX:
         return Outcome(Verdict.OVERFLOW)
-    partial = request.kind is TransferKind.PARTIAL_CAPTURE
+    partial = request.kind is _PARTIAL_CAPTURE
     ended = captured if partial else hold.remaining_minor
     state.changed_holds[hold.id] = msgspec.structs.replace(
         hold, remaining_minor=hold.remaining_minor - ended

@@ -13,6 +13,9 @@ from guilder.storage.records import Account, Counted, Counter, Head, Hold, Leg, 
 
 T = TypeVar("T")
 
+_CREATED = Verdict.CREATED
+"""Looked up once: a member of an enum costs as much as everything else that an outcome needs."""
+
 
 class State:
     """What the requests decided so far have left. Lives for one call of `decide`."""
@@ -82,28 +85,30 @@ class State:
     ) -> Outcome:
         """Write the line into the journal, with the balances that result."""
         self.position += 1
+        # By place, in the order of the record: by name it takes three times as long, a fifth of
+        # the whole decision (measured).
         transfer = Transfer(
-            position=self.position,
-            id=request.id,
-            kind=request.kind,
-            debit_account_id=debit.id,
-            credit_account_id=credit.id,
-            amount_minor=amount_minor,
-            asset=request.asset,
-            code=request.code,
-            group_id=request.group_id,
-            hold_id=request.hold_id,
-            reverses_id=request.reverses_id,
-            counted=counted,
-            expires_at=request.expires_at,
-            effective_at=request.effective_at or self.now,
-            created_at=self.now,
-            reference=request.reference,
-            metadata=request.metadata,
-            fingerprint=request.fingerprint,
-            debit=Leg(debit.sequence, debit.posted, debit.pending_in, debit.pending_out),
-            credit=Leg(credit.sequence, credit.posted, credit.pending_in, credit.pending_out),
-            hash=b"",
+            self.position,
+            request.id,
+            request.kind,
+            debit.id,
+            credit.id,
+            amount_minor,
+            request.asset,
+            request.code,
+            request.group_id,
+            request.hold_id,
+            request.expires_at,
+            request.effective_at or self.now,
+            self.now,
+            request.reference,
+            request.metadata,
+            request.fingerprint,
+            Leg(debit.sequence, debit.posted, debit.pending_in, debit.pending_out),
+            Leg(credit.sequence, credit.posted, credit.pending_in, credit.pending_out),
+            b"",
+            request.reverses_id,
+            counted,
         )
         self.hash = chain_hash(self.hash, transfer)
         # Nobody else has seen it yet, and a copy would cost a tenth of the decision.
@@ -116,7 +121,7 @@ class State:
             self.changed_counters[each.counter_id] = Counter(
                 each.counter_id, self.used(each.counter_id) + each.added
             )
-        return Outcome(Verdict.CREATED, transfer)
+        return Outcome(_CREATED, transfer)
 
 
 class Undo:

@@ -77,7 +77,7 @@ class Counted(Struct, frozen=True, gc=False):
     added: int
 
 
-class Transfer(Struct, frozen=True, kw_only=True, gc=False):
+class Transfer(Struct, frozen=True, gc=False):
     """An amount from a debit account to a credit account, as it stands in the journal. Immutable.
 
     Invariants:
@@ -96,10 +96,6 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     """The business event, such as `transfer` or `payment`."""
     group_id: UUID | None
     hold_id: UUID | None
-    reverses_id: UUID | None = None
-    """The transfer that this one takes back, in part or whole."""
-    counted: tuple[Counted, ...] = ()
-    """What it added to the counters of limits."""
     expires_at: datetime | None
     effective_at: datetime
     """When it counts."""
@@ -114,6 +110,10 @@ class Transfer(Struct, frozen=True, kw_only=True, gc=False):
     credit: Leg
     hash: bytes
     """SHA-256 over the previous transfer's hash and this one's canonical encoding."""
+    reverses_id: UUID | None = None
+    """The transfer that this one takes back, in part or whole."""
+    counted: tuple[Counted, ...] = ()
+    """What it added to the counters of limits."""
 
 
 class Hold(Struct, frozen=True, kw_only=True, gc=False):
