@@ -132,6 +132,24 @@ class Settings(BaseSettings):
         description="Secret mixed into every password hash, at least 32 characters. "
         "Losing it makes every password useless. Required in production.",
     )
+    checkpoint_key: SecretStr | None = Field(
+        default=None,
+        description="Secret from which the key that signs checkpoints is derived, at least "
+        "32 characters, kept for as long as the books. By default the pepper.",
+    )
+    checkpoint_interval_s: int = Field(
+        default=60,
+        ge=1,
+        le=86_400,
+        description="Seconds between two signed checkpoints, if the books have grown.",
+    )
+    books_check_interval_s: int = Field(
+        default=5,
+        ge=0,
+        le=3_600,
+        description="Seconds between two looks of the audit in the background, which stops "
+        "`/readyz` when it finds a difference. 0 turns it off, and checkpoints with it.",
+    )
     access_ttl_s: int = Field(default=900, ge=30, le=86_400, description="Life of an access token.")
     refresh_ttl_s: int = Field(
         default=2_592_000,
@@ -233,6 +251,7 @@ class Settings(BaseSettings):
         _check_length("signing_key", self.signing_key)
         _check_length("signing_key_previous", self.signing_key_previous)
         _check_length("pepper", self.pepper)
+        _check_length("checkpoint_key", self.checkpoint_key)
         _check_length("simulator_webhook_secret", self.simulator_webhook_secret)
         if self.environment == "production":
             if self.simulator_enabled:
@@ -316,6 +335,7 @@ class Secrets:
     signing_key: SecretStr
     pepper: SecretStr
     simulator_webhook_secret: SecretStr
+    checkpoint_key: SecretStr
 
 
 def load_secrets(settings: Settings) -> Secrets:
@@ -341,9 +361,17 @@ def load_secrets(settings: Settings) -> Secrets:
             names = ", ".join(PREFIX + name.upper() for name in missing)
             raise SecretMissing(f"Set {names} (`openssl rand -base64 48` makes one).")
     made = _development_secrets(settings.data_directory) if missing else {}
-    return Secrets(
-        **{name: value or SecretStr(made.get(name, "")) for name, value in given.items()}
-    )
+    found = {name: value or SecretStr(made.get(name, "")) for name, value in given.items()}
+    return Secrets(**found, checkpoint_key=settings.checkpoint_key or found["pepper"])
+
+
+def known_checkpoint_key(settings: Settings) -> SecretStr | None:
+    """Return the secret of the checkpoints if there is one already; make none up."""
+    known = settings.checkpoint_key or settings.pepper
+    path = settings.data_directory / _SECRETS_FILE
+    if known is None and settings.environment == "development" and path.exists():
+        known = SecretStr(_development_secrets(settings.data_directory)["pepper"])
+    return known
 
 
 def _development_secrets(directory: Path) -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Those who stop in the middle: a writer that has the head and does nothing, callers who give up."""
+"""Those who stop in the middle: a writer that has the head and does nothing, callers that give
+up."""
 
 import asyncio
 import random

@@ -5,12 +5,16 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
 
+from guilder.checkpoints import routes as checkpoints
 from guilder.gateways import routes as gateways
 from guilder.gateways.models import WebhookReceipt
 from guilder.gateways.simulator.models import MODELS as SIMULATOR_MODELS
 from guilder.identity import routes as identity
 from guilder.identity.models import MODELS as IDENTITY_MODELS
+from guilder.ledger.checkpoints import Checkpoint
 from guilder.ledger.followers import FollowerPosition
+from guilder.payment_requests import routes as payment_requests
+from guilder.payment_requests.models import PaymentRequest
 from guilder.payments import routes as payments
 from guilder.payments.models import Payment
 from guilder.payouts import routes as payouts
@@ -25,8 +29,10 @@ MODELS: Final[tuple[type[Document], ...]] = (
     Wallet,
     Payment,
     Payout,
+    PaymentRequest,
     WebhookReceipt,
     FollowerPosition,
+    Checkpoint,
     *SIMULATOR_MODELS,
 )
 """Every stored record. The simulator's too, also in production: one schema for all."""
@@ -35,7 +41,9 @@ CANONICAL: Final[tuple[APIRouter, ...]] = (
     identity.router,
     payments.router,
     payouts.router,
+    payment_requests.router,
     gateways.router,
+    checkpoints.router,
 )
 """Under the prefix only."""
 SPECIFICATION: Final[tuple[APIRouter, ...]] = (

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Mount
 
 from guilder.app.features import MODELS
+from guilder.checkpoints.service import CheckpointService
 from guilder.gateways.base import Gateways, SubjectKind
 from guilder.gateways.intake import WebhookIntake
 from guilder.gateways.simulator.adapter import SimulatorGateway
@@ -20,7 +21,9 @@ from guilder.identity.config import IdentityConfig, SigningKey
 from guilder.identity.service import IdentityService
 from guilder.kernel.clock import utc_now
 from guilder.kernel.errors import Unavailable
+from guilder.ledger.checkpoints import CheckpointKey
 from guilder.ledger.journal import Journal
+from guilder.payment_requests.service import PaymentRequestService
 from guilder.payments.service import PaymentService
 from guilder.payouts.followers import write_payouts
 from guilder.payouts.service import PayoutService
@@ -29,7 +32,7 @@ from guilder.storage import open_storage
 from guilder.storage.base import Storage
 from guilder.transfers.service import TransferService
 from guilder.wallets.service import WalletService
-from guilder.web.books import JournalCollector
+from guilder.web.books import BooksCollector, JournalCollector
 from guilder.web.health import Check
 
 SIMULATOR_PATH = "/simulator"
@@ -60,6 +63,9 @@ async def run_services(
         registry.register(JournalCollector(journal))
         app.state.storage, app.state.journal, app.state.clock = storage, journal, utc_now
         await _start_people(app, stack, settings, secrets)
+        _start_checkpoints(app, stack, settings, secrets)
+        registry.register(BooksCollector(app.state.checkpoints))
+        await _start_requests(app, stack, settings)
         await _start_gateways(app, stack, settings, secrets)
         yield
 
@@ -101,6 +107,38 @@ async def _start_people(
     )
     await state.identity.start()
     stack.push_async_callback(state.identity.stop)
+
+
+async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
+    """Start what moves money between wallets later than it is asked for."""
+    state = app.state
+    state.payment_requests = PaymentRequestService(
+        state.storage,
+        state.journal,
+        wallets=state.wallets,
+        identity=state.identity,
+        clock=state.clock,
+        base_url=settings.base_url,
+    )
+    for service in (state.payment_requests,):
+        service.start()
+        stack.push_async_callback(service.stop)
+
+
+def _start_checkpoints(
+    app: FastAPI, stack: AsyncExitStack, settings: Settings, secrets: Secrets
+) -> None:
+    """Start the audit in the background, and the signing of what it finds right."""
+    state = app.state
+    state.checkpoints = CheckpointService(
+        state.storage,
+        state.journal.book,
+        CheckpointKey(secrets.checkpoint_key.get_secret_value().encode()),
+        clock=state.clock,
+        interval_s=settings.checkpoint_interval_s,
+    )
+    state.checkpoints.start(every_s=settings.books_check_interval_s)
+    stack.push_async_callback(state.checkpoints.stop)
 
 
 def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
@@ -187,4 +225,7 @@ def readiness(app: FastAPI) -> Mapping[str, Check]:
             raise Unavailable
         return f"runs, {writer.waiting} waiting"
 
-    return {"database": database, "migrations": migrations, "journal": journal}
+    async def books() -> str:
+        return str(await app.state.checkpoints.ready())
+
+    return {"database": database, "migrations": migrations, "journal": journal, "books": books}

@@ -155,6 +155,38 @@ class Overloaded(Unavailable):
     title = "Too many requests are waiting"
 
 
+class BooksDiffer(GuilderError):
+    """The books are what the journal says. If not, nobody is served until somebody has looked."""
+
+    code = "books_differ"
+    kind = Kind.UNAVAILABLE
+    title = "The books are not right"
+
+
+class CheckpointUnreadable(GuilderError):
+    """A checkpoint is given as `/v1/ledger/checkpoints` shows it, in JSON."""
+
+    code = "checkpoint_unreadable"
+    kind = Kind.INVALID
+    title = "This is not a checkpoint"
+
+
+class BookNotEmpty(GuilderError):
+    """Books are imported where there are none."""
+
+    code = "book_not_empty"
+    kind = Kind.CONFLICT
+    title = "There are books already"
+
+
+class ExportRefused(GuilderError):
+    """What is imported is a whole export, and its books are right. The detail names the line."""
+
+    code = "export_refused"
+    kind = Kind.INVALID
+    title = "The export cannot be imported"
+
+
 _REFUSALS: dict[Verdict, type[GuilderError]] = {
     Verdict.EXISTS_DIFFERENT: IdempotencyKeyReused,
     Verdict.ACCOUNT_NOT_FOUND: AccountNotFound,

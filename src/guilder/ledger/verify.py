@@ -39,6 +39,7 @@ class Report:
         position: Last position that was read.
         totals: By asset, the minor units that stand on accounts above zero. What
             stands below zero is as much, or there is a difference.
+        checkpoints: How many signed ones agree; None if they were not compared.
     """
 
     position: int = 0
@@ -48,6 +49,7 @@ class Report:
     holds_open: int = 0
     totals: dict[str, int] = field(default_factory=dict)
     difference: Difference | None = None
+    checkpoints: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -68,7 +70,7 @@ class _Balance:
 
 
 @dataclass(slots=True)
-class _Books:
+class Books:
     """The books as the journal tells them."""
 
     balances: dict[UUID, _Balance] = field(default_factory=dict)
@@ -86,7 +88,7 @@ async def verify(book: LedgerStorage) -> Report:
     Raises:
         StorageUnavailable: The database is away.
     """
-    books = _Books()
+    books = Books()
     async with book.snapshot() as moment:
         books.report.difference = (
             await _read_journal(moment, books)
@@ -100,20 +102,25 @@ async def verify(book: LedgerStorage) -> Report:
     return books.report
 
 
-async def _read_journal(moment: LedgerReads, books: _Books) -> Difference | None:
+async def _read_journal(moment: LedgerReads, books: Books) -> Difference | None:
     while page := await moment.transfers_after(books.report.position, PAGE):
         reversed_ids = [t.reverses_id for t in page if t.reverses_id is not None]
         originals = await moment.transfers(reversed_ids) if reversed_ids else {}
         for transfer in page:
-            difference = _follow(books, transfer, originals)
+            difference = follow(books, transfer, originals)
             if difference is not None:
                 return difference
     return None
 
 
-def _follow(
-    books: _Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
+def follow(
+    books: Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
 ) -> Difference | None:
+    """Take the next transfer into the books, unless it is not right.
+
+    Args:
+        originals: By id, those that the transfer may reverse.
+    """
     report = books.report
     expected = report.position + 1
     if transfer.position != expected:
@@ -128,7 +135,7 @@ def _follow(
     return None
 
 
-def _apply(books: _Books, transfer: Transfer) -> str | None:
+def _apply(books: Books, transfer: Transfer) -> str | None:
     """Move the balances; return what is wrong, if anything."""
     debit = books.balances.setdefault(transfer.debit_account_id, _Balance(transfer.asset))
     credit = books.balances.setdefault(transfer.credit_account_id, _Balance(transfer.asset))
@@ -149,7 +156,7 @@ def _apply(books: _Books, transfer: Transfer) -> str | None:
 
 
 def _apply_amounts(
-    books: _Books, transfer: Transfer, debit: _Balance, credit: _Balance
+    books: Books, transfer: Transfer, debit: _Balance, credit: _Balance
 ) -> str | None:
     amount = transfer.amount_minor
     match transfer.kind:
@@ -195,7 +202,7 @@ def _accounts(record: Hold | Transfer) -> tuple[UUID, UUID]:
 
 
 def _apply_counters(
-    books: _Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
+    books: Books, transfer: Transfer, originals: Mapping[UUID, Transfer]
 ) -> str | None:
     """Count what the transfer counted; return what is wrong with a reversal, if anything."""
     for each in transfer.counted:
@@ -223,7 +230,7 @@ async def _compare_head(moment: LedgerReads, report: Report) -> Difference | Non
     return None
 
 
-async def _compare_accounts(moment: LedgerReads, books: _Books) -> Difference | None:
+async def _compare_accounts(moment: LedgerReads, books: Books) -> Difference | None:
     last: UUID | None = None
     unseen = set(books.balances)
     while page := await moment.accounts_after(last, PAGE):
@@ -251,7 +258,7 @@ def _account_difference(account: Account, told: _Balance | None) -> str | None:
     return None
 
 
-async def _compare_holds(moment: LedgerReads, books: _Books) -> Difference | None:
+async def _compare_holds(moment: LedgerReads, books: Books) -> Difference | None:
     last: UUID | None = None
     stored: dict[UUID, Hold] = {}
     while page := await moment.holds_after(last, PAGE):
@@ -266,7 +273,7 @@ async def _compare_holds(moment: LedgerReads, books: _Books) -> Difference | Non
     return None
 
 
-async def _compare_counters(moment: LedgerReads, books: _Books) -> Difference | None:
+async def _compare_counters(moment: LedgerReads, books: Books) -> Difference | None:
     last: UUID | None = None
     stored: dict[UUID, int] = {}
     while page := await moment.counters_after(last, PAGE):
@@ -281,7 +288,7 @@ async def _compare_counters(moment: LedgerReads, books: _Books) -> Difference | 
     return None
 
 
-def _compare_totals(books: _Books) -> Difference | None:
+def _compare_totals(books: Books) -> Difference | None:
     totals: defaultdict[str, int] = defaultdict(int)
     positive: defaultdict[str, int] = defaultdict(int)
     for balance in books.balances.values():

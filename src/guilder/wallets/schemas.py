@@ -1,11 +1,18 @@
 """Wallets on the wire."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
-from guilder.kernel.clock import rfc3339
+from guilder.kernel.clock import rfc3339, to_milliseconds
 from guilder.kernel.ids import encode_id
 from guilder.kernel.money import MAX_MINOR
 from guilder.storage.records import Account, Leg
@@ -18,6 +25,28 @@ Time = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"], description="
 CurrencyCode = Annotated[
     str, Field(min_length=3, max_length=32, description="ISO 4217 code.", examples=["USD"])
 ]
+
+
+def _utc(value: object) -> datetime:
+    """Read a time as it goes over the wire, to the millisecond."""
+    message = "Give an RFC 3339 time with its offset from UTC, such as `Z`."
+    if not isinstance(value, str):
+        raise ValueError(message)  # noqa: TRY004 - pydantic makes a field error of it
+    try:
+        time = datetime.fromisoformat(value)
+        if time.tzinfo is not None:
+            return to_milliseconds(time.astimezone(UTC))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(message)
+
+
+GivenTime = Annotated[
+    datetime,
+    BeforeValidator(_utc),
+    Field(examples=["2027-01-31T12:00:00.000Z"], description="RFC 3339, with an offset from UTC."),
+]
+"""A time in a request."""
 _Address = Annotated[str, StringConstraints(min_length=1, max_length=254)]
 
 Description = Annotated[

@@ -13,10 +13,13 @@ from guilder.kernel.errors import NotFound
 from guilder.kernel.ids import UserId, WalletId, decode_id
 from guilder.ledger.chart import AccountCode
 from guilder.ledger.journal import Journal
+from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.base import Storage, Transaction, TransferFilter
 from guilder.storage.records import Account
 from guilder.wallets.accounts import wallet_account
+from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.models import Wallet
+from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.rules import Line, line
 
 TRANSFER_PREFIX = "transfer"
@@ -91,6 +94,29 @@ class WalletService:
         await self._journal.open_accounts(
             [wallet_account(wallet_id, asset, now=now) for wallet_id in wallet_ids]
         )
+
+    async def find(self, recipient: Recipient) -> WalletId:
+        """Return the wallet that is meant.
+
+        Raises:
+            RecipientNotFound: Nobody has that address, or there is no such wallet.
+        """
+        wallet_id = await find_recipient(self._identity, recipient)
+        if not await self.exists(wallet_id):
+            raise RecipientNotFound
+        return wallet_id
+
+    async def post(self, request: TransferRequest, wallet_ids: Sequence[WalletId]) -> Outcome:
+        """Post a transfer between wallets that exist, opening their accounts where they are not.
+
+        Raises:
+            Unavailable: The outcome is unknown; posting it again is safe.
+        """
+        outcome = await self._journal.post(request)
+        if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
+            await self.open_accounts(wallet_ids, request.asset)
+            outcome = await self._journal.post(request)
+        return outcome
 
     async def view(self, wallet_id: WalletId) -> WalletView:
         """Return a wallet and its balances, from one consistent read.

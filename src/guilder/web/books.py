@@ -1,4 +1,4 @@
-"""The journal's figures for Prometheus."""
+"""The figures of the journal and its audit for Prometheus."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -47,4 +47,45 @@ class JournalCollector(Collector):
         )
         yield GaugeMetricFamily(
             "guilder_journal_running", "1 if the writer takes requests.", value=journal.is_running
+        )
+
+
+class BooksFigures(Protocol):
+    """What the audit in the background tells."""
+
+    @property
+    def verified_position(self) -> int:
+        """Up to where the journal was found right."""
+
+    @property
+    def lag(self) -> int:
+        """Transfers that wait to be looked at."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether no difference was found."""
+
+
+class BooksCollector(Collector):
+    """Tells whether the books are right."""
+
+    def __init__(self, books: BooksFigures) -> None:
+        """Read the figures of `books`."""
+        self._books = books
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of this moment."""
+        books = self._books
+        yield GaugeMetricFamily(
+            "guilder_books_right",
+            "1 if the audit in the background has found no difference.",
+            value=books.is_right,
+        )
+        yield GaugeMetricFamily(
+            "guilder_books_verified_position",
+            "Position up to which it has found the journal right.",
+            value=books.verified_position,
+        )
+        yield GaugeMetricFamily(
+            "guilder_books_lag", "Transfers that it has not looked at yet.", value=books.lag
         )

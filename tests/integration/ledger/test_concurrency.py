@@ -54,6 +54,24 @@ async def test_the_same_with_writers_that_share_only_the_database(new_database: 
         assert (await verify(journals[0].book)).ok
 
 
+async def test_writers_take_turns(database: Database) -> None:
+    """Who has the head is alone; who waited for it sees what the one before has done."""
+    async with journals_on(database, 2) as (one, two):
+        await open_funded(one, payer=0)
+        entered: list[str] = []
+        async with one.book.batch() as mine:
+            posting = asyncio.create_task(two.post(request("mint", "payer", 7)))
+            posting.add_done_callback(lambda _: entered.append("other"))
+            _, waiting = await asyncio.wait([posting], timeout=0.3)
+            assert waiting, "the other writer has to wait"
+            entered.append("mine")
+            before = mine.head
+        outcome = await posting
+        assert entered == ["mine", "other"]
+        assert outcome.transfer is not None
+        assert outcome.transfer.position == before.position + 1
+
+
 async def test_there_and_back(new_database: Database) -> None:
     """A to B against B to A, on two writers: no deadlock, nothing lost."""
     async with journals_on(new_database, 2) as journals:

@@ -1,9 +1,11 @@
 """Documents that change together or not at all, also when the caller is cancelled."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
+from pymongo.read_concern import ReadConcern
 
 from guilder.storage.base import Collection, Storage
 from guilder.storage.errors import DuplicateDocument
@@ -91,11 +93,12 @@ async def test_cancelled_at_any_await_it_rolls_back_and_gives_the_connection_bac
 async def _open_transactions(storage: Storage) -> int:
     """Return how many transactions wait for their client."""
     if isinstance(storage, MongoStorage):
-        pipeline = [
+        admin = storage.engine.client.get_database("admin", read_concern=ReadConcern("local"))
+        pipeline: list[dict[str, Any]] = [
             {"$currentOp": {"idleSessions": True}},
             {"$match": {"transaction": {"$exists": True}}},
         ]
-        return len(await (await storage.engine.client.admin.aggregate(pipeline)).to_list())
+        return len(await (await admin.aggregate(pipeline)).to_list())
     assert isinstance(storage, PostgresStorage)
     async with storage.engine.acquire() as connection:
         left: int = await connection.fetchval(

@@ -6,11 +6,24 @@ from guilder.kernel.errors import InvalidRequest, InvariantViolation
 from guilder.storage import open_storage
 
 
-@pytest.mark.parametrize("url", ["mongodb://host/db", "mongodb+srv://user:secret@host/db"])
-async def test_mongodb_is_announced(url: str) -> None:
-    with pytest.raises(InvalidRequest, match="next release") as caught:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://user:secret@host:port/db",
+        "mongodb://user:secret@/db",
+        "mongodb://user:sec@ret@host/db",
+        "mongodb://user:secret@host/db?authMechanism=NONE",
+    ],
+)
+async def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be read") as caught:
         await open_storage(url)
-    assert "secret" not in str(caught.value)
+    assert "sec" not in str(caught.value)
+
+
+async def test_both_urls_are_for_one_engine() -> None:
+    with pytest.raises(InvalidRequest, match="same engine"):
+        await open_storage("postgresql://host/db", owner_url="mongodb://host/db")
 
 
 @pytest.mark.parametrize("url", ["mysql://user:secret@host/db", "host/db", "", "sqlite:///x"])

@@ -100,6 +100,9 @@ class Engine:
                 hello = await admin.command("hello")
                 check_hello(hello, self._accepted)
                 check_config(await read_config(admin, hello), self._accepted)
+        except ConfigurationError as error:
+            await self.close()
+            raise _unreadable(error) from None
         except BaseException:
             await self.close()
             raise
@@ -155,11 +158,15 @@ class Engine:
             )
             return client, client.get_default_database(DEFAULT_DATABASE).name
         except (ConfigurationError, InvalidURI, ValueError) as error:
-            # Its words may repeat the url, and with it the password.
-            raise InvalidRequest(
-                f"The url of the MongoDB database cannot be read ({type(error).__name__}). "
-                "Use mongodb://user:password@host1,host2/database?replicaSet=name."
-            ) from None
+            raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> InvalidRequest:
+    """Say that the url is wrong. The driver's words may repeat it, and with it the password."""
+    return InvalidRequest(
+        f"The url of the MongoDB database cannot be read ({type(error).__name__}). "
+        "Use mongodb://user:password@host1,host2/database?replicaSet=name."
+    )
 
 
 async def commit(session: Session) -> None:

@@ -1,0 +1,1 @@
+"""Money set aside for somebody: held now, captured or released later. The ledger decides."""

@@ -1,0 +1,169 @@
+"""HTTP of holds."""
+
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path, Request, Response
+
+from guilder.holds.errors import HoldNotExpired
+from guilder.holds.schemas import (
+    CaptureAnswer,
+    CaptureBody,
+    HoldAnswer,
+    HoldBody,
+    HoldStanding,
+    ReleaseAnswer,
+)
+from guilder.holds.service import Capture, HoldOrder, HoldService
+from guilder.identity.authentication import CurrentUser
+from guilder.identity.errors import Unauthenticated
+from guilder.kernel.currency import UnknownCurrency
+from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.ledger.errors import (
+    AccountClosed,
+    AccountFrozen,
+    BalanceOverflow,
+    CaptureExceedsHold,
+    HoldExpired,
+    HoldSettled,
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    LimitExceeded,
+    Overloaded,
+    SameAccount,
+)
+from guilder.middlewares.errors import BodyTooLarge, RateLimited, UnsupportedMediaType
+from guilder.middlewares.idempotency import (
+    KEY_PARAMETER,
+    REPLAYED,
+    IdempotencyKeyRequired,
+    idempotency_key,
+    request_fingerprint,
+)
+from guilder.middlewares.problems import error_responses
+from guilder.transfers.errors import RecipientNotFound
+from guilder.transfers.service import Recipient
+
+router = APIRouter(tags=["Holds"])
+"""Under the prefix only."""
+
+HoldId = Annotated[str, Path(examples=["hold_01h455vb4pex5vsknk084sn02q"])]
+_READ = (Unauthenticated, InvalidRequest, RateLimited, Unavailable)
+_MONEY = (
+    *_READ,
+    IdempotencyKeyRequired,
+    IdempotencyKeyReused,
+    Malformed,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    AccountClosed,
+    BalanceOverflow,
+    Overloaded,
+)
+
+
+def holds_of(request: Request) -> HoldService:
+    """Return the service that the application was composed with."""
+    return cast("HoldService", request.app.state.holds)
+
+
+def _head(response: Response, *, is_replayed: bool) -> None:
+    response.headers.update({"Cache-Control": "no-store"} | (REPLAYED if is_replayed else {}))
+
+
+@router.post(
+    "/holds",
+    status_code=201,
+    summary="Set money aside",
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(
+        *_MONEY,
+        UnknownCurrency,
+        SameAccount,
+        RecipientNotFound,
+        InsufficientFunds,
+        AccountFrozen,
+        LimitExceeded,
+    ),
+)
+async def make_hold(
+    body: HoldBody, request: Request, response: Response, principal: CurrentUser
+) -> HoldAnswer:
+    """Reserve money for somebody: a deposit, an order that is not yet shipped.
+
+    It leaves `available` at once. The recipient captures it, in part or whole, or releases it; what
+    is left when it expires goes back by itself. A hold counts towards limits when it is made.
+    """
+    order = HoldOrder(
+        amount_minor=body.amount,
+        currency=body.currency,
+        recipient=Recipient(email=body.to.email, phone=body.to.phone, wallet_id=body.to.wallet_id),
+        description=body.description,
+        expires_at=body.expires_at,
+        key=idempotency_key(request),
+        fingerprint=request_fingerprint("POST", "/holds", body.model_dump()),
+    )
+    done = await holds_of(request).hold(principal, order)
+    _head(response, is_replayed=done.is_replayed)
+    return HoldAnswer.of(done.transfer, payer=principal.wallet_id, payee=done.counterparty)
+
+
+@router.get(
+    "/holds/{hold_id}", summary="Show a hold", responses=error_responses(*_READ, NotFound)
+)
+async def show_hold(
+    hold_id: HoldId, request: Request, response: Response, principal: CurrentUser
+) -> HoldStanding:
+    """Return a hold as it stands, to its payer or its recipient."""
+    _head(response, is_replayed=False)
+    return HoldStanding.of(await holds_of(request).show(principal, hold_id))
+
+
+@router.post(
+    "/holds/{hold_id}/capture",
+    status_code=201,
+    summary="Take what is held",
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(*_MONEY, NotFound, HoldExpired, HoldSettled, CaptureExceedsHold),
+)
+async def capture_hold(
+    hold_id: HoldId,
+    body: CaptureBody,
+    request: Request,
+    response: Response,
+    principal: CurrentUser,
+) -> CaptureAnswer:
+    """Take the money of a hold, as its recipient: all that is left, or an amount.
+
+    What is not taken goes back to the payer at once, unless `keep_rest` keeps it for another
+    capture. All captures together never take more than was held.
+    """
+    said = {"hold_id": hold_id, **body.model_dump()}
+    capture = Capture(
+        hold_id=hold_id,
+        amount_minor=body.amount,
+        keeps_rest=body.keep_rest,
+        key=idempotency_key(request),
+        fingerprint=request_fingerprint("POST", "/holds/{id}/capture", said),
+    )
+    done = await holds_of(request).capture(principal, capture)
+    _head(response, is_replayed=done.is_replayed)
+    return CaptureAnswer.of(done, hold_id=hold_id, payee=principal.wallet_id)
+
+
+@router.post(
+    "/holds/{hold_id}/release",
+    summary="Release a hold",
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(*_MONEY, NotFound, HoldSettled, HoldNotExpired),
+)
+async def release_hold(
+    hold_id: HoldId, request: Request, response: Response, principal: CurrentUser
+) -> ReleaseAnswer:
+    """Give back what is left of a hold: its recipient at any time, its payer once it has expired.
+
+    A hold is released once. Whoever asks again, under whichever key, gets the same answer.
+    """
+    idempotency_key(request)
+    done = await holds_of(request).release(principal, hold_id)
+    _head(response, is_replayed=done.is_replayed)
+    return ReleaseAnswer.of(done.transfer, hold_id=hold_id)
