@@ -134,21 +134,16 @@ class Settings(BaseSettings):
     )
     checkpoint_key: SecretStr | None = Field(
         default=None,
-        description="Secret from which the key that signs checkpoints is derived, at least "
-        "32 characters, kept for as long as the books. By default the pepper.",
+        description="Secret from which the checkpoints' key is derived. By default the pepper.",
     )
     checkpoint_interval_s: int = Field(
-        default=60,
-        ge=1,
-        le=86_400,
-        description="Seconds between two signed checkpoints, if the books have grown.",
+        default=60, ge=1, le=86_400, description="Seconds between two signed checkpoints."
     )
     books_check_interval_s: int = Field(
         default=5,
         ge=0,
         le=3_600,
-        description="Seconds between two looks of the audit in the background, which stops "
-        "`/readyz` when it finds a difference. 0 turns it off, and checkpoints with it.",
+        description="Seconds between two looks of the audit in the background. 0 turns it off.",
     )
     access_ttl_s: int = Field(default=900, ge=30, le=86_400, description="Life of an access token.")
     refresh_ttl_s: int = Field(

@@ -126,9 +126,10 @@ class CheckpointService:
 
     async def _begin(self) -> Watch:
         """Begin at the newest checkpoint: only what follows it must be read again."""
-        last = await last_checkpoint(self._checkpoints)
-        if last is None:
+        found = await last_checkpoint(self._checkpoints)
+        if found is None:
             return Watch(self._book)
+        last = found.statement
         if last.key_id != self.key.id:
             _log.warning("checkpoints are of another key", key_id=last.key_id)
             return Watch(self._book)
@@ -144,9 +145,8 @@ class CheckpointService:
         last = await last_checkpoint(self._checkpoints)
         now = self._clock()
         if last is not None:
-            grown = watch.position - last.position
-            stored = await self._checkpoints.get(checkpoint_id(last.after))
-            is_time = stored is not None and now - stored.created_at >= self._interval
+            grown = watch.position - last.statement.position
+            is_time = now - last.created_at >= self._interval
             if grown <= 0 or (grown < SEGMENT and not is_time):
                 return
         try:

@@ -1,12 +1,23 @@
-"""`guilder verify` and `guilder migrate`: what the command does on a database without serving."""
+"""`guilder verify`, `migrate`, `export`, `import`: what is done on a database without serving."""
 
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from guilder.kernel.errors import GuilderError, Kind
+from guilder.ledger.checkpoints import (
+    Checkpoint,
+    CheckpointKey,
+    Statement,
+    check_all,
+    read_statement,
+    verify_since,
+)
+from guilder.ledger.export import export_book, import_book
 from guilder.ledger.verify import Report
 from guilder.ledger.verify import verify as verify_book
-from guilder.settings import Settings
+from guilder.settings import SecretMissing, Settings, known_checkpoint_key
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
 from guilder.storage.embedded_files import Layout
@@ -20,21 +31,35 @@ class NoDatabase(GuilderError):
     title = "There is no database"
 
 
-async def verify(settings: Settings) -> Report:
-    """Verify the book of the database that the settings name.
+async def verify(settings: Settings, *, since: Path | None = None) -> Report:
+    """Verify the book of the database that the settings name, and its stored checkpoints.
+
+    Args:
+        since: File with a checkpoint that was kept elsewhere: only what follows it is read.
 
     Raises:
         NoDatabase: There was never a Guilder in the data directory.
         DatabaseInUse: The bundled database is run by a Guilder now.
         StorageUnavailable: The database is away.
+        CheckpointUnreadable: The file holds none.
+        SecretMissing: The key of the checkpoint is not known.
     """
-    if settings.database_url is None:
-        _must_be_there(settings.data_directory)
-    storage = await _opened(settings)
-    try:
-        return await verify_book(storage.ledger())
-    finally:
-        await storage.close()
+    secret = known_checkpoint_key(settings)
+    key = CheckpointKey(secret.get_secret_value().encode()) if secret else None
+    statement = None if since is None else _kept_checkpoint(since)
+    async with _existing(settings) as storage:
+        if statement is not None:
+            if key is None:
+                raise SecretMissing("Set GUILDER_CHECKPOINT_KEY, or GUILDER_PEPPER without one.")
+            return await verify_since(storage.ledger(), key, statement)
+        report = await verify_book(storage.ledger())
+        if report.ok and key is not None:
+            await check_all(storage.documents(Checkpoint), storage.ledger(), key, report)
+        return report
+
+
+def _kept_checkpoint(file: Path) -> Statement:
+    return read_statement(file.read_bytes())
 
 
 async def migrate(settings: Settings) -> list[str]:
@@ -50,6 +75,46 @@ async def migrate(settings: Settings) -> list[str]:
     storage = await _opened(settings)
     try:
         return await storage.migrate(MODELS)
+    finally:
+        await storage.close()
+
+
+async def export(settings: Settings, file: BinaryIO) -> str:
+    """Write the whole book of that database into a file, and say what was written.
+
+    Raises:
+        NoDatabase: There was never a Guilder in the data directory.
+        DatabaseInUse: The bundled database is run by a Guilder now.
+        StorageUnavailable: The database is away.
+    """
+    async with _existing(settings) as storage:
+        head = await export_book(storage.ledger(), file.write)
+    return f"Exported up to position {head.position}; the chain ends with {head.hash.hex()}."
+
+
+async def import_(settings: Settings, lines: Iterable[bytes]) -> str:
+    """Write an export into that database, which has no book yet, and say what was written.
+
+    Raises:
+        BookNotEmpty: There is one.
+        ExportRefused: It is not a whole and right export.
+        DatabaseInUse: The bundled database is run by a Guilder now.
+        StorageUnavailable: The database is away.
+    """
+    await migrate(settings)
+    async with _existing(settings) as storage:
+        head = await import_book(storage.ledger(), lines)
+    return f"Imported up to position {head.position}; the chain ends with {head.hash.hex()}."
+
+
+@asynccontextmanager
+async def _existing(settings: Settings) -> AsyncIterator[Storage]:
+    """Open the database of the settings; refuse to make one."""
+    if settings.database_url is None:
+        _must_be_there(settings.data_directory)
+    storage = await _opened(settings)
+    try:
+        yield storage
     finally:
         await storage.close()
 
@@ -81,6 +146,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "transfers": report.transfers,
         "holds_open": report.holds_open,
         "totals": report.totals,
+        "checkpoints": report.checkpoints,
         "difference": difference and {"position": difference.position, "what": difference.what},
     }
 
@@ -94,6 +160,8 @@ def as_text(report: Report) -> str:
     if report.difference is not None:
         place = f"The first difference is at position {report.difference.position}"
         return f"{counted}\nThe books are NOT right. {place}: {report.difference.what}."
+    if report.checkpoints is not None:
+        counted += f"\nSigned checkpoints that agree: {report.checkpoints}."
     totals = ", ".join(f"{minor} {asset}" for asset, minor in report.totals.items()) or "nothing"
     return (
         f"{counted}\nOn accounts above zero, in minor units: {totals}; below zero as much.\n"

@@ -124,6 +124,15 @@ def verify(
     *,
     database_url: DatabaseUrl = None,
     data_directory: DataDirectory = None,
+    since: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a checkpoint of /v1/ledger/checkpoints that was kept elsewhere: "
+            "verify that the journal still fits it, and what follows.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain, and from the journal alone every balance, hold and total."""
@@ -131,10 +140,47 @@ def verify(
     from guilder.settings import load_settings
 
     settings = load_settings(database_url=database_url, data_directory=data_directory)
-    report = asyncio.run(books.verify(settings))
+    report = asyncio.run(books.verify(settings, since=since))
     typer.echo(json.dumps(books.as_json(report)) if as_json else books.as_text(report))
     if not report.ok:
         raise typer.Exit(ExitCode.WRONG)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist.")],
+    *,
+    database_url: DatabaseUrl = None,
+    data_directory: DataDirectory = None,
+) -> None:
+    """Write all accounts and the whole journal into a file, as lines of JSON."""
+    from guilder.cli import books
+    from guilder.settings import load_settings
+
+    settings = load_settings(database_url=database_url, data_directory=data_directory)
+    try:
+        with file.open("xb") as opened:
+            typer.echo(asyncio.run(books.export(settings, opened)))
+    except FileExistsError as error:
+        raise typer.BadParameter(f"{file} exists.") from error
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="File that `export` wrote.", exists=True, dir_okay=False)
+    ],
+    *,
+    database_url: DatabaseUrl = None,
+    data_directory: DataDirectory = None,
+) -> None:
+    """Read an export into a database without books, of either engine, and verify the result."""
+    from guilder.cli import books
+    from guilder.settings import load_settings
+
+    settings = load_settings(database_url=database_url, data_directory=data_directory)
+    with file.open("rb") as opened:
+        typer.echo(asyncio.run(books.import_(settings, opened)))
 
 
 @app.command()

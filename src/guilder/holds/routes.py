@@ -40,8 +40,8 @@ from guilder.middlewares.idempotency import (
     request_fingerprint,
 )
 from guilder.middlewares.problems import error_responses
-from guilder.transfers.errors import RecipientNotFound
-from guilder.transfers.service import Recipient
+from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.recipients import Recipient
 
 router = APIRouter(tags=["Holds"])
 """Under the prefix only."""
@@ -96,7 +96,7 @@ async def make_hold(
     order = HoldOrder(
         amount_minor=body.amount,
         currency=body.currency,
-        recipient=Recipient(email=body.to.email, phone=body.to.phone, wallet_id=body.to.wallet_id),
+        recipient=body.to.recipient,
         description=body.description,
         expires_at=body.expires_at,
         key=idempotency_key(request),

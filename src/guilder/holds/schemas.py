@@ -9,8 +9,15 @@ from guilder.holds.service import Done, HoldView
 from guilder.kernel.clock import rfc3339
 from guilder.kernel.ids import WalletId, encode_id
 from guilder.storage.records import Transfer
-from guilder.transfers.schemas import Description, RecipientBody
-from guilder.wallets.schemas import Amount, BalanceAfter, CurrencyCode, Moment, Time
+from guilder.wallets.schemas import (
+    Amount,
+    BalanceAfter,
+    CurrencyCode,
+    Description,
+    Moment,
+    RecipientBody,
+    Time,
+)
 from guilder.wallets.service import TRANSFER_PREFIX
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -40,7 +47,7 @@ class HoldBody(BaseModel):
     currency: CurrencyCode
     to: RecipientBody
     expires_at: Annotated[
-        Moment | None, Field(description="Within 90 days; a week from now if left out.")
+        GivenTime | None, Field(description="Within 90 days; a week from now if left out.")
     ] = None
     description: Description = ""
 

@@ -28,10 +28,10 @@ from guilder.ledger.errors import HoldExpired
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.records import Hold, Transfer, TransferKind
-from guilder.transfers.errors import RecipientNotFound
-from guilder.transfers.service import Recipient, find_wallet
 from guilder.wallets.accounts import wallet_account_id
+from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.service import WalletService
 
 HOLD_PREFIX = "hold"
@@ -131,7 +131,7 @@ class HoldService:
             # Its time may be over by now, and the recipient may have moved on.
             payee = WalletId(known.metadata["to"])
             return Done(transfer=known, is_replayed=True, counterparty=payee)
-        to = await find_wallet(self._identity, order.recipient)
+        to = await find_recipient(self._identity, order.recipient)
         request = self._request(payer, order, hold_id=hold_id, to=to)
         outcome = await self._journal.post(request)
         if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:

@@ -149,10 +149,10 @@ async def segment(book: LedgerReads, *, after: int, position: int) -> list[Trans
     return found
 
 
-async def last_checkpoint(checkpoints: Collection[Checkpoint]) -> Statement | None:
+async def last_checkpoint(checkpoints: Collection[Checkpoint]) -> Checkpoint | None:
     """Return the newest checkpoint."""
     found = await checkpoints.page({}, descending=True, limit=1)
-    return found[0].statement if found else None
+    return found[0] if found else None
 
 
 async def sign_next(
@@ -175,7 +175,7 @@ async def sign_next(
         DuplicateDocument: Somebody else has just stored it.
     """
     last = await last_checkpoint(checkpoints)
-    after = last.position if last else 0
+    after = last.statement.position if last else 0
     transfers = await segment(book, after=after, position=min(verified, after + SEGMENT))
     if not transfers:
         return None

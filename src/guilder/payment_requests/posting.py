@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from guilder.kernel.ids import WalletId, derived_uuid, encode_id
+from guilder.ledger.limits import Limit
 from guilder.ledger.marks import Mark, reason_of
 from guilder.ledger.models import TransferRequest
 from guilder.payment_requests.models import PaymentRequest
@@ -22,11 +23,14 @@ def deciding_id(request: PaymentRequest) -> UUID:
     return derived_uuid("payment-request", request.id)
 
 
-def payment_of(request: PaymentRequest, *, payer: WalletId, key: str) -> TransferRequest:
+def payment_of(
+    request: PaymentRequest, *, payer: WalletId, key: str, limits: tuple[Limit, ...] = ()
+) -> TransferRequest:
     """Return the transfer that pays a request.
 
     Args:
         key: The payer's idempotency key: a retry is told by it from a second payment.
+        limits: What it must stay within.
     """
     said = ("payment-request", request.id, payer, key)
     metadata: dict[str, str] = {
@@ -44,6 +48,7 @@ def payment_of(request: PaymentRequest, *, payer: WalletId, key: str) -> Transfe
         asset=request.currency,
         code=CODE,
         fingerprint=hashlib.sha256("\n".join(said).encode()).digest(),
+        limits=limits,
         metadata=metadata,
     )
 

@@ -16,6 +16,7 @@ from guilder.ledger.errors import (
     BalanceOverflow,
     IdempotencyKeyReused,
     InsufficientFunds,
+    LimitExceeded,
     Overloaded,
     SameAccount,
 )
@@ -154,9 +155,7 @@ async def show_payment_request(
     responses={
         200: {
             "description": "An SVG image that leads to `link`.",
-            "content": {
-                "image/svg+xml": {"schema": {"type": "string"}, "example": "<svg>...</svg>"}
-            },
+            "content": {"image/svg+xml": {"schema": {"type": "string"}, "example": "<svg/>"}},
         },
         **error_responses(*_ERRORS, NotFound),
     },
@@ -184,6 +183,7 @@ async def show_qr_code(
         AccountFrozen,
         AccountClosed,
         BalanceOverflow,
+        LimitExceeded,
     ),
 )
 async def pay_payment_request(

@@ -15,7 +15,7 @@ from guilder.kernel.currency import currency
 from guilder.kernel.errors import NotFound, check
 from guilder.kernel.ids import WalletId, decode_id, derived_uuid, encode_id
 from guilder.ledger.background import BackgroundTask
-from guilder.ledger.errors import IdempotencyKeyReused, SameAccount, refusal
+from guilder.ledger.errors import IdempotencyKeyReused, SameAccount
 from guilder.ledger.journal import Journal
 from guilder.ledger.marks import place
 from guilder.ledger.models import TransferRequest, Verdict
@@ -25,6 +25,7 @@ from guilder.payment_requests.rules import PaymentRequestStatus, Role, ended, ex
 from guilder.storage.base import Range, Storage
 from guilder.storage.errors import DuplicateDocument, VersionConflict
 from guilder.storage.records import Transfer
+from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
 from guilder.wallets.recipients import Recipient
 from guilder.wallets.service import WalletService
 
@@ -84,6 +85,7 @@ class PaymentRequestService:
         identity: IdentityService,
         clock: Clock,
         base_url: str,
+        limits: SpendingLimits = NO_LIMITS,
         every_ms: int = 5_000,
     ) -> None:
         """Take what requests need.
@@ -91,6 +93,7 @@ class PaymentRequestService:
         Args:
             storage: Migrated with `PaymentRequest`.
             base_url: Where people reach this server, without a slash at its end.
+            limits: What a payment must stay within.
             every_ms: How often the sweep looks for what has expired.
         """
         self._requests = storage.documents(PaymentRequest)
@@ -99,6 +102,7 @@ class PaymentRequestService:
         self._identity = identity
         self._clock = clock
         self._base_url = base_url
+        self._limits = limits
         self._sweep = BackgroundTask("payment-request-sweep", self.expire_due, every_ms=every_ms)
 
     def start(self) -> None:
@@ -168,14 +172,15 @@ class PaymentRequestService:
             NotFound: There is no such request, or somebody else is asked.
             SameAccount: It is the payer's own.
             PaymentRequestEnded, PaymentRequestExpired: It is not pending any more.
-            InsufficientFunds, AccountFrozen, AccountClosed, BalanceOverflow: The ledger refuses.
-                The request stays pending.
+            InsufficientFunds, AccountFrozen, AccountClosed, BalanceOverflow, LimitExceeded: The
+                ledger refuses. The request stays pending.
             Unavailable: The outcome is unknown; ask again under the same key.
         """
         request = await self._load(request_id, payer)
         if request.payee_wallet_id == payer.wallet_id:
             raise SameAccount
-        payment = payment_of(request, payer=payer.wallet_id, key=key)
+        limits = self._limits.of(payer.wallet_id, request.currency)
+        payment = payment_of(request, payer=payer.wallet_id, key=key, limits=limits)
         decided, is_replayed = await self._decide(request, payment)
         request = await self._note(request, decided)
         if decided.fingerprint != payment.fingerprint:
@@ -260,9 +265,7 @@ class PaymentRequestService:
             return list(requests)
         decided = await self._journal.book.transfers([deciding_id(each) for each in pending])
         return [
-            each
-            if (transfer := decided.get(deciding_id(each))) is None
-            else settled(each, transfer)
+            settled(each, decided[deciding_id(each)]) if deciding_id(each) in decided else each
             for each in requests
         ]
 
@@ -281,7 +284,7 @@ class PaymentRequestService:
         parties = [WalletId(payment.metadata[side]) for side in ("from", "to")]
         outcome = await self._wallets.post(payment, parties)
         if outcome.transfer is None:
-            raise refusal(outcome.verdict)
+            raise refused(outcome, now=self._clock())
         return outcome.transfer, outcome.verdict is not Verdict.CREATED
 
     async def _end(self, request: PaymentRequest, status: PaymentRequestStatus) -> PaymentRequest:

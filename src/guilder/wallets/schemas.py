@@ -41,7 +41,7 @@ def _utc(value: object) -> datetime:
     raise ValueError(message)
 
 
-GivenTime = Annotated[
+Moment = Annotated[
     datetime,
     BeforeValidator(_utc),
     Field(examples=["2027-01-31T12:00:00.000Z"], description="RFC 3339, with an offset from UTC."),

@@ -9,6 +9,7 @@ from guilder.gateways.errors import GatewayUnclear
 from guilder.kernel.ids import derived_uuid, encode_id
 from guilder.kernel.money import Money
 from guilder.ledger.errors import IdempotencyKeyReused
+from guilder.payments.models import Payment
 from guilder.payments.rules import PaymentStatus
 from guilder.payments.service import Order
 from tests.support.gateways import World, principal
@@ -100,6 +101,32 @@ async def test_the_janitor_finds_what_no_webhook_told(world: World) -> None:
     world.clock.move(timedelta(seconds=61))
     await world.payments.checker.check_due()
     assert await world.balance() == 1_000
+
+
+async def test_a_credit_that_its_payment_never_heard_of_is_not_given_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies between transfer and document; by the next look the document moved on."""
+    payment = await world.begin()
+    await world.deliver()
+    await world.script(payment.id, is_lost=True)
+    await world.press(payment)
+    reference = str((await world.payment(payment)).reference)
+
+    async def die(*_: object) -> None:
+        raise RuntimeError("the process dies here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.storage.documents(Payment)), "replace", die)
+        with pytest.raises(RuntimeError):
+            await world.payments.checker.check_reference(payment.gateway, reference)
+    assert await world.balance() == 1_000
+    assert (await world.payment(payment)).status is PaymentStatus.PENDING
+    world.clock.move(timedelta(seconds=61))
+    await world.payments.checker.check_due()
+    assert (await world.payment(payment)).status is PaymentStatus.CAPTURED
+    assert await world.balance() == 1_000
+    assert await world.codes() == ["payment"]
 
 
 async def test_an_unpaid_payment_expires_and_late_money_still_counts(world: World) -> None:
