@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.errors import GuilderError, Kind
+from guilder.kernel.money import MAX_MINOR
 
 PREFIX = "GUILDER_"
 TEST_PREFIX = "GUILDER_TEST_"
@@ -58,6 +60,21 @@ class Rate:
 
 _RATE_FORM = "must look like 600/60: requests, a slash, seconds"
 RateText = Annotated[str, AfterValidator(_read_rate)]
+
+
+def _known_currencies(limits: dict[str, int]) -> dict[str, int]:
+    """Refuse a limit in a currency that there is not: it would never be met."""
+    for code in limits:
+        try:
+            currency(code)
+        except UnknownCurrency as error:
+            raise ValueError(error.detail) from error
+    return limits
+
+
+LimitMap = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=MAX_MINOR)]], AfterValidator(_known_currencies)
+]
 
 
 def _default_data_directory() -> Path:
@@ -157,6 +174,12 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         default=65_536, ge=1_024, le=16_777_216, description="Largest request body that is read."
     )
+    body_limit_batch_bytes: int = Field(
+        default=1_048_576,
+        ge=1_024,
+        le=16_777_216,
+        description="Largest body of a batch of transfers.",
+    )
     header_limit_bytes: int = Field(
         default=16_384,
         ge=4_096,
@@ -204,6 +227,17 @@ class Settings(BaseSettings):
         default="USD",
         pattern=r"^[A-Z]{3}$",
         description="Currency of a wallet's main balance, ISO 4217.",
+    )
+
+    limit_transfer_minor: LimitMap = Field(
+        default={},
+        description="Most that may leave a wallet at a time, by currency, in minor units, such as "
+        '`{"USD": 100000}`. A currency that is left out has no limit.',
+    )
+    limit_daily_minor: LimitMap = Field(
+        default={},
+        description="Most that may leave a wallet in a calendar day of UTC, by currency, in minor "
+        "units: transfers, holds and withdrawals together.",
     )
 
     docs_enabled: bool = Field(

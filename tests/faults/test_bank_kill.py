@@ -30,8 +30,8 @@ async def test_nothing_acknowledged_is_lost_or_doubled(capsys: pytest.CaptureFix
     [
         (NO_UNIQUE_ID, ["connections"], "doubled"),
         (FORGETFUL_SERVER, ["database"] * 3, "lost"),
-        (READ_THEN_WRITE, ["connections"], "wrong balances"),
-        (ANSWER_FIRST, ["everything"] * 8, "lost"),
+        (READ_THEN_WRITE, ["connections"] * 2, "wrong balances"),
+        (ANSWER_FIRST, ["everything"] * 3, "lost"),
     ],
 )
 async def test_a_planted_fault_is_found(

@@ -175,7 +175,15 @@ class MemoryBook:
         before_position: int | None = None,
         limit: int = 25,
     ) -> list[Transfer]:
-        raise NotImplementedError
+        """Return them newest first; `wanted` is not looked at."""
+        mine = set(account_ids)
+        touching = [
+            each
+            for each in self.journal
+            if not mine.isdisjoint((each.debit_account_id, each.credit_account_id))
+            and (before_position is None or each.position < before_position)
+        ]
+        return touching[::-1][:limit]
 
     async def holds(self, hold_ids: Sequence[UUID]) -> dict[UUID, Hold]:
         return {key: self.hold_by_id[key] for key in hold_ids if key in self.hold_by_id}

@@ -4,14 +4,14 @@ of the books must turn red on each of them; nothing else may use them."""
 import asyncio
 import copy
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 from guilder.storage.base import LedgerBatch
 from guilder.storage.errors import StorageUnavailable
 from guilder.storage.postgres.ledger import Engine, PostgresLedger
-from guilder.storage.records import Transfer
+from guilder.storage.records import Account, Transfer
 
 NO_UNIQUE_ID = "no_unique_id"
 """Who asks again is paid again."""
@@ -31,6 +31,8 @@ UNCONSTRAINED = {
     FORGETFUL_SERVER: ("ALTER ROLE guilder_app SET synchronous_commit = off",),
 }
 """What has to go from the database, which would else refuse what the fault does."""
+_WINDOW_S = 0.02
+"""Faults that are races are made wide enough to be met in every run, on any machine."""
 FORGETFUL_SETTINGS = {"wal_writer_delay": "10s"}
 
 
@@ -57,6 +59,19 @@ class ReadThenWrite(PostgresLedger):
         sql.take_head = sql.take_head.replace(" FOR UPDATE", "")
         sql.advance = sql.advance.replace("revision = $10", "$10::bigint >= 0")
 
+    @asynccontextmanager
+    async def batch(self) -> AsyncIterator[LedgerBatch]:
+        async with super().batch() as batch:
+            load = batch.load_accounts
+
+            async def load_slowly(account_ids: Iterable[UUID]) -> dict[UUID, Account]:
+                accounts = await load(account_ids)
+                await asyncio.sleep(_WINDOW_S)
+                return accounts
+
+            batch.load_accounts = load_slowly  # type: ignore[method-assign]
+            yield batch
+
 
 class AnswerFirst(PostgresLedger):
     """Commits after the block has been left."""
@@ -76,6 +91,7 @@ class AnswerFirst(PostgresLedger):
             raise
 
         async def commit() -> None:
+            await asyncio.sleep(_WINDOW_S)
             with suppress(StorageUnavailable):
                 await real.__aexit__(None, None, None)
 

@@ -32,8 +32,8 @@ _CLOCKS = {
     "time.localtime",
     "time.gmtime",
 }
-_MONEY = re.compile(r"(kernel/money|(ledger|wallets|transfers|payments|payouts|storage)/)")
-_NO_DIVISION = re.compile(r"(kernel/money|(ledger|wallets|transfers|payments|payouts)/)")
+_MONEY = re.compile(r"(kernel/money|(ledger|wallets|transfers|holds|payments|payouts|storage)/)")
+_NO_DIVISION = re.compile(r"(kernel/money|(ledger|wallets|transfers|holds|payments|payouts)/)")
 _DURATION = re.compile(
     r"(_s|_ms|timeout|delay|seconds|interval|jitter|backoff|wait_for)$|^(timeout|sleep)",
     re.IGNORECASE,

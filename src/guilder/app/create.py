@@ -89,7 +89,11 @@ def _middlewares(settings: Settings, metrics: Metrics, fast: Sequence[Route]) ->
         Middleware(SecurityHeadersMiddleware),
         Middleware(problems.ProblemsMiddleware),
         Middleware(StrictUrlMiddleware),
-        Middleware(BodyLimitMiddleware, limit_bytes=settings.body_limit_bytes),
+        Middleware(
+            BodyLimitMiddleware,
+            limit_bytes=settings.body_limit_bytes,
+            limits_by_path={PREFIX + features.BATCH_PATH: settings.body_limit_batch_bytes},
+        ),
     ]
     if settings.rate_limit_enabled:
         layers.append(_rate_limit(settings))

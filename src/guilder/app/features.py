@@ -9,6 +9,7 @@ from guilder.checkpoints import routes as checkpoints
 from guilder.gateways import routes as gateways
 from guilder.gateways.models import WebhookReceipt
 from guilder.gateways.simulator.models import MODELS as SIMULATOR_MODELS
+from guilder.holds import routes as holds
 from guilder.identity import routes as identity
 from guilder.identity.models import MODELS as IDENTITY_MODELS
 from guilder.ledger.checkpoints import Checkpoint
@@ -19,9 +20,13 @@ from guilder.payments import routes as payments
 from guilder.payments.models import Payment
 from guilder.payouts import routes as payouts
 from guilder.payouts.models import Payout
+from guilder.schedules import routes as schedules
+from guilder.schedules.models import MODELS as SCHEDULE_MODELS
 from guilder.storage.base import Document
 from guilder.transfers import routes as transfers
+from guilder.transfers import transfer_routes
 from guilder.wallets import routes as wallets
+from guilder.wallets import wallet_routes
 from guilder.wallets.models import Wallet
 
 MODELS: Final[tuple[type[Document], ...]] = (
@@ -30,6 +35,7 @@ MODELS: Final[tuple[type[Document], ...]] = (
     Payment,
     Payout,
     PaymentRequest,
+    *SCHEDULE_MODELS,
     WebhookReceipt,
     FollowerPosition,
     Checkpoint,
@@ -39,9 +45,13 @@ MODELS: Final[tuple[type[Document], ...]] = (
 
 CANONICAL: Final[tuple[APIRouter, ...]] = (
     identity.router,
+    wallet_routes.router,
+    transfer_routes.router,
+    holds.router,
     payments.router,
     payouts.router,
     payment_requests.router,
+    schedules.router,
     gateways.router,
     checkpoints.router,
 )
@@ -54,6 +64,8 @@ SPECIFICATION: Final[tuple[APIRouter, ...]] = (
     payouts.specification_router,
 )
 """Under the prefix and at the root."""
+
+BATCH_PATH: Final = transfer_routes.BATCH_PATH
 
 
 def include_routers(app: FastAPI, prefix: str) -> None:

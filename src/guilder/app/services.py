@@ -17,6 +17,7 @@ from guilder.gateways.intake import WebhookIntake
 from guilder.gateways.simulator.adapter import SimulatorGateway
 from guilder.gateways.simulator.application import SimulatorApplication
 from guilder.gateways.simulator.config import SimulatorConfig
+from guilder.holds.service import HoldService
 from guilder.identity.config import IdentityConfig, SigningKey
 from guilder.identity.service import IdentityService
 from guilder.kernel.clock import utc_now
@@ -27,10 +28,14 @@ from guilder.payment_requests.service import PaymentRequestService
 from guilder.payments.service import PaymentService
 from guilder.payouts.followers import write_payouts
 from guilder.payouts.service import PayoutService
+from guilder.schedules.service import ScheduleService
 from guilder.settings import Secrets, Settings, load_secrets
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
+from guilder.transfers.batches import TransferBatches
 from guilder.transfers.service import TransferService
+from guilder.wallets.control import WalletControl
+from guilder.wallets.limits import SpendingLimits
 from guilder.wallets.service import WalletService
 from guilder.web.books import BooksCollector, JournalCollector
 from guilder.web.health import Check
@@ -63,6 +68,7 @@ async def run_services(
         registry.register(JournalCollector(journal))
         app.state.storage, app.state.journal, app.state.clock = storage, journal, utc_now
         await _start_people(app, stack, settings, secrets)
+        _start_transfers(app, stack, settings)
         _start_checkpoints(app, stack, settings, secrets)
         registry.register(BooksCollector(app.state.checkpoints))
         await _start_requests(app, stack, settings)
@@ -102,11 +108,46 @@ async def _start_people(
         clock=state.clock,
         default_currency=settings.default_currency,
     )
-    state.transfers = TransferService(
-        journal=state.journal, wallets=state.wallets, identity=state.identity
-    )
     await state.identity.start()
     stack.push_async_callback(state.identity.stop)
+    state.wallet_control = WalletControl(
+        storage=state.storage, journal=state.journal, clock=state.clock
+    )
+
+
+def spending_limits(settings: Settings) -> SpendingLimits:
+    """Return what may leave a wallet."""
+    return SpendingLimits(
+        per_transfer=settings.limit_transfer_minor, daily=settings.limit_daily_minor
+    )
+
+
+def _start_transfers(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
+    """Start what moves money between wallets at once, or sets it aside."""
+    state, limits = app.state, spending_limits(settings)
+    state.transfers = TransferService(
+        journal=state.journal,
+        wallets=state.wallets,
+        identity=state.identity,
+        limits=limits,
+        clock=state.clock,
+    )
+    state.transfer_batches = TransferBatches(
+        journal=state.journal,
+        wallets=state.wallets,
+        identity=state.identity,
+        limits=limits,
+        clock=state.clock,
+    )
+    state.holds = HoldService(
+        journal=state.journal,
+        wallets=state.wallets,
+        identity=state.identity,
+        limits=limits,
+        clock=state.clock,
+    )
+    state.holds.start()
+    stack.push_async_callback(state.holds.stop)
 
 
 async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
@@ -120,7 +161,10 @@ async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Setting
         clock=state.clock,
         base_url=settings.base_url,
     )
-    for service in (state.payment_requests,):
+    state.schedules = ScheduleService(
+        state.storage, state.journal, wallets=state.wallets, clock=state.clock
+    )
+    for service in (state.payment_requests, state.schedules):
         service.start()
         stack.push_async_callback(service.stop)
 
@@ -165,7 +209,12 @@ async def _start_gateways(
     gateways = Gateways(*await _simulator(app, stack, settings, secrets))
     state.payments = PaymentService(state.storage, state.journal, gateways, clock=state.clock)
     state.payouts = PayoutService(
-        state.storage, state.journal, gateways, clock=state.clock, react=write_payouts
+        state.storage,
+        state.journal,
+        gateways,
+        clock=state.clock,
+        react=write_payouts,
+        limits=spending_limits(settings),
     )
     handlers = {
         SubjectKind.PAYMENT: state.payments.checker.check_reference,

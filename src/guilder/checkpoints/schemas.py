@@ -1,6 +1,5 @@
 """Checkpoints and proofs on the wire."""
 
-import base64
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -84,7 +83,7 @@ class PartAnswer(_Wire):
 
     name: str = Field(examples=["common"])
     hash: Sha256
-    content: str | None = Field(description="Base64: the bytes that were hashed.")
+    content: str | None = Field(description="JSON text: what was hashed, in UTF-8.")
 
 
 class StepAnswer(_Wire):
@@ -111,7 +110,7 @@ class ProofAnswer(_Wire):
                 PartAnswer(
                     name=each.name,
                     hash=each.hash,
-                    content=base64.b64encode(each.content).decode() if each.content else None,
+                    content=each.content.decode() if each.content else None,
                 )
                 for each in proof.parts
             ],

@@ -41,7 +41,6 @@ from guilder.middlewares.idempotency import (
 )
 from guilder.middlewares.problems import error_responses
 from guilder.wallets.errors import RecipientNotFound
-from guilder.wallets.recipients import Recipient
 
 router = APIRouter(tags=["Holds"])
 """Under the prefix only."""
@@ -107,9 +106,7 @@ async def make_hold(
     return HoldAnswer.of(done.transfer, payer=principal.wallet_id, payee=done.counterparty)
 
 
-@router.get(
-    "/holds/{hold_id}", summary="Show a hold", responses=error_responses(*_READ, NotFound)
-)
+@router.get("/holds/{hold_id}", summary="Show a hold", responses=error_responses(*_READ, NotFound))
 async def show_hold(
     hold_id: HoldId, request: Request, response: Response, principal: CurrentUser
 ) -> HoldStanding:

@@ -14,7 +14,7 @@ from guilder.wallets.schemas import (
     BalanceAfter,
     CurrencyCode,
     Description,
-    Moment,
+    GivenTime,
     RecipientBody,
     Time,
 )
@@ -62,7 +62,7 @@ class CaptureBody(BaseModel):
     amount: Annotated[Amount | None, Field(description="All that is left, if left out.")] = None
     keep_rest: bool = Field(
         default=False,
-        description="Keep what is left after this reserved, for another capture. Else it goes back.",
+        description="Keep the rest reserved, for another capture. Else it goes back.",
     )
 
 

@@ -53,7 +53,7 @@ class Statement(Struct, frozen=True, kw_only=True):
         """Return the bytes that are signed."""
         return (
             f"guilder checkpoint 1\nafter {self.after}\nposition {self.position}\n"
-            f"chain {self.chain}\nroot {self.root}\ntime {self.time}\nkey {self.key_id}\n"
+            f"chain {self.chain}\nroot {self.root}\ntime {self.time}\nkey_id {self.key_id}\n"
         ).encode()
 
 

@@ -262,10 +262,11 @@ class _Importer:
 
     async def set_flags(self) -> None:
         """Freeze and close what was frozen and closed, behind the journal."""
-        for account in self._accounts.values():
-            if account.is_frozen or account.is_closed:
-                async with self._book.batch() as batch:
-                    head = batch.head
-                    await batch.set_flags(
-                        account, Head(head.position, head.hash, head.revision + 1)
-                    )
+        for told in self._accounts.values():
+            if not (told.is_frozen or told.is_closed):
+                continue
+            async with self._book.batch() as batch:
+                stored = (await batch.load_accounts([told.id]))[told.id]
+                flagged = replace(stored, is_frozen=told.is_frozen, is_closed=told.is_closed)
+                head = batch.head
+                await batch.set_flags(flagged, Head(head.position, head.hash, head.revision + 1))

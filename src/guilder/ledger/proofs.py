@@ -61,6 +61,7 @@ def sealed(chain_hash: bytes, blinding_key: bytes) -> bytes:
 def _common(transfer: Transfer) -> bytes:
     return _json(
         {
+            "part": "common",
             "position": transfer.position,
             "transaction_id": encode_id("transfer", transfer.id),
             "kind": transfer.kind.name.lower(),
@@ -79,6 +80,7 @@ def _side(transfer: Transfer, name: str, leg: Leg, blinding_key: bytes) -> bytes
     salt = hmac.digest(blinding_key, name.encode() + transfer.id.bytes, "sha256")
     return _json(
         {
+            "part": name,
             "posted": leg.posted,
             "pending_in": leg.pending_in,
             "pending_out": leg.pending_out,

@@ -92,7 +92,7 @@ class Watch:
         difference = await self._follow(moment, page)
         if difference is not None:
             return difference
-        at_end = len(page) < PAGE
+        at_end = len(page) < PAGE or self.position >= head.position
         if at_end and (head.position, head.hash) != (self.position, self.hash):
             return Difference(
                 min(head.position, self.position) + 1,

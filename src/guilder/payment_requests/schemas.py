@@ -15,7 +15,7 @@ from guilder.wallets.schemas import (
     BalanceAfter,
     CurrencyCode,
     Description,
-    Moment,
+    GivenTime,
     RecipientBody,
     Time,
 )
@@ -54,7 +54,7 @@ class PaymentRequestBody(BaseModel):
     ] = None
     description: Description = ""
     expires_at: Annotated[
-        Moment | None, Field(description="At most 366 days away. Left out: in 30 days.")
+        GivenTime | None, Field(description="At most 366 days away. Left out: in 30 days.")
     ] = None
 
 

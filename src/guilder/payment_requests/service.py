@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from msgspec import Struct
@@ -31,6 +31,8 @@ from guilder.wallets.service import WalletService
 
 PREFIX = "payment_request"
 _AT_ONCE = 100
+_INSTANT = timedelta(milliseconds=1)
+"""The finest unit of stored times: what expires now is below now and this."""
 _log = structlog.get_logger(__name__)
 
 
@@ -215,7 +217,7 @@ class PaymentRequestService:
         """End what has expired, and write down what a crash left unwritten; tell of more."""
         due = await self._requests.page(
             {"status": PaymentRequestStatus.PENDING},
-            within=Range(field="expires_at", below=self._clock()),
+            within=Range(field="expires_at", below=self._clock() + _INSTANT),
             limit=_AT_ONCE,
         )
         results = await asyncio.gather(
@@ -310,7 +312,7 @@ class PaymentRequestService:
         after = settled(request, decided)
         # Whoever wrote in the meantime wrote the same: there is only one decision.
         with suppress(VersionConflict):
-            await self._requests.replace(after)
+            return await self._requests.replace(after)
         return after
 
 

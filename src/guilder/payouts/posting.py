@@ -9,6 +9,7 @@ from guilder.kernel.errors import check
 from guilder.kernel.ids import UserId, WalletId, derived_uuid, encode_id
 from guilder.kernel.money import Money
 from guilder.ledger.chart import AccountCode, system_account
+from guilder.ledger.limits import Limit
 from guilder.ledger.models import TransferRequest
 from guilder.payouts.models import Payout
 from guilder.payouts.rules import PayoutStatus
@@ -42,7 +43,12 @@ def clearing_account(gateway: str, asset: str, *, now: datetime) -> Account:
 
 
 def request_of(
-    withdrawal: Withdrawal, *, key: str, fingerprint: bytes, now: datetime
+    withdrawal: Withdrawal,
+    *,
+    key: str,
+    fingerprint: bytes,
+    now: datetime,
+    limits: tuple[Limit, ...] = (),
 ) -> TransferRequest:
     """Return the transfer that is the intent of a payout: out of the wallet, into transit.
 
@@ -59,6 +65,7 @@ def request_of(
         asset=asset,
         code=REQUESTED,
         fingerprint=fingerprint,
+        limits=limits,
         metadata={
             "user_id": withdrawal.user_id,
             "wallet_id": withdrawal.wallet_id,

@@ -15,6 +15,7 @@ from guilder.ledger.errors import (
     AccountFrozen,
     IdempotencyKeyReused,
     InsufficientFunds,
+    LimitExceeded,
     Overloaded,
 )
 from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
@@ -50,6 +51,7 @@ def payouts_of(request: Request) -> PayoutService:
         IdempotencyKeyRequired,
         Unauthenticated,
         InsufficientFunds,
+        LimitExceeded,
         AccountClosed,
         UnsupportedMediaType,
         InvalidRequest,

@@ -10,7 +10,7 @@ from guilder.kernel.errors import InvariantViolation, NotFound
 from guilder.kernel.ids import UserId, WalletId, decode_id
 from guilder.kernel.money import Money
 from guilder.ledger.background import BackgroundTask
-from guilder.ledger.errors import InsufficientFunds, refusal
+from guilder.ledger.errors import InsufficientFunds
 from guilder.ledger.followers import Follower, Reaction
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Verdict
@@ -20,6 +20,7 @@ from guilder.payouts.worker import PayoutWorker
 from guilder.storage.base import Storage
 from guilder.storage.errors import DuplicateDocument, StorageUnavailable
 from guilder.storage.records import Transfer
+from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,7 @@ class PayoutService:
         react: `payouts.followers.write_payouts`; handed in because followers stand above services.
         schedule: When payouts are fetched without being told to.
         every_ms: How often worker and follower look for what is due when nobody wakes them.
+        limits: What may leave a wallet, withdrawals and transfers together.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class PayoutService:
         react: Reaction,
         schedule: CheckSchedule | None = None,
         every_ms: int = 5_000,
+        limits: SpendingLimits = NO_LIMITS,
     ) -> None:
+        self._limits = limits
         self._payouts = storage.documents(Payout)
         self._journal = journal
         self._gateways = gateways
@@ -120,13 +124,19 @@ class PayoutService:
             description=order.description,
         )
         await self._open_transit(withdrawal.gateway, order.money.currency.code)
-        request = request_of(withdrawal, key=key, fingerprint=fingerprint, now=self._clock())
+        request = request_of(
+            withdrawal,
+            key=key,
+            fingerprint=fingerprint,
+            now=self._clock(),
+            limits=self._limits.of(order.wallet_id, order.money.currency.code),
+        )
         outcome = await self._journal.post(request)
         if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
             # A wallet's account is opened by its first credit: there is nothing in it yet.
             raise InsufficientFunds
         if outcome.verdict not in (Verdict.CREATED, Verdict.EXISTS):
-            raise refusal(outcome.verdict)
+            raise refused(outcome, now=self._clock())
         if outcome.transfer is None:
             raise InvariantViolation("a transfer in the journal comes with its verdict")
         await self._begin(payout_of(outcome.transfer), is_new=outcome.verdict is Verdict.CREATED)

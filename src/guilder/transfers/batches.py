@@ -109,18 +109,17 @@ class TransferBatches:
             to = wallets[item.recipient]
             try:
                 currency(item.currency)
-                if to is None:
-                    raise RecipientNotFound
                 request = transfer_request(
-                    sender, item, to=to, limits=self._limits, group_id=group_id
+                    sender, item, to=to or WalletId(""), limits=self._limits, group_id=group_id
                 )
+            except UnknownCurrency as error:
+                asked.append(error)
             except NotFound:
                 asked.append(RecipientNotFound())
-            except (UnknownCurrency, RecipientNotFound) as error:
-                asked.append(error)
             else:
                 asked.append(request)
-                wanted |= {(to, item.currency), (sender.wallet_id, item.currency)}
+                wanted |= {(WalletId(request.metadata["to"]), item.currency)}
+                wanted |= {(sender.wallet_id, item.currency)}
         refusals = await self._open(wanted)
         return [
             refusals.get(each.credit_account_id, each)

@@ -17,6 +17,7 @@ from guilder.ledger.errors import (
     BalanceOverflow,
     IdempotencyKeyReused,
     InsufficientFunds,
+    LimitExceeded,
     Overloaded,
     SameAccount,
 )
@@ -69,6 +70,7 @@ def transfers_of(request: Request) -> TransferService:
         SameAccount,
         RecipientNotFound,
         InsufficientFunds,
+        LimitExceeded,
         AccountFrozen,
         AccountClosed,
         BalanceOverflow,

@@ -30,7 +30,9 @@ _NoteName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,40}$")]
 _NoteText = Annotated[str, StringConstraints(max_length=200)]
 Notes = Annotated[
     dict[_NoteName, _NoteText],
-    Field(max_length=20, description="Notes for the sender alone.", examples=[{"project": "north"}]),
+    Field(
+        max_length=20, description="Notes for the sender alone.", examples=[{"project": "north"}]
+    ),
 ]
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -237,7 +239,7 @@ class ReversalBody(BaseModel):
         **_STRICT, json_schema_extra={"examples": [{"amount": 500, "description": "Refund"}]}
     )
 
-    amount: Annotated[
-        Amount | None, Field(description="All that is left of it, if left out.")
-    ] = None
+    amount: Annotated[Amount | None, Field(description="All that is left of it, if left out.")] = (
+        None
+    )
     description: Description = ""

@@ -15,3 +15,7 @@ class Wallet(Document, frozen=True, kw_only=True):
     user_id: UserId
     default_currency: str
     """ISO 4217 code that `balance` is shown in."""
+    is_frozen: bool = False
+    """Its owner has stopped what leaves it, in every currency, also one that comes later."""
+    is_closed: bool = False
+    """Nothing moves on it any more."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from guilder.identity.authentication import CurrentUser
 from guilder.identity.errors import Unauthenticated
 from guilder.kernel.errors import FieldError, InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.kernel.ids import WalletId
 from guilder.kernel.pages import CursorMismatch, decode_cursor, encode_cursor, page_of
 from guilder.middlewares.errors import RateLimited
 from guilder.middlewares.problems import error_responses
@@ -58,7 +59,14 @@ async def list_transactions(
     repeat a line.
     """
     response.headers["Cache-Control"] = "no-store"
-    wallets, wallet_id = wallets_of(request), principal.wallet_id
+    return await transactions_page(request, principal.wallet_id, query)
+
+
+async def transactions_page(
+    request: Request, wallet_id: WalletId, query: TransactionsQuery
+) -> TransactionsAnswer:
+    """Return one page of a wallet's history."""
+    wallets = wallets_of(request)
     filters = _filters(query)
     lines = await wallets.history(
         wallet_id,

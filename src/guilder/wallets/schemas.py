@@ -1,7 +1,7 @@
 """Wallets on the wire."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,7 @@ from guilder.kernel.clock import rfc3339, to_milliseconds
 from guilder.kernel.ids import encode_id
 from guilder.kernel.money import MAX_MINOR
 from guilder.storage.records import Account, Leg
+from guilder.wallets.models import Wallet
 from guilder.wallets.recipients import Recipient
 from guilder.wallets.rules import Line, TransactionStatus, TransactionType
 from guilder.wallets.service import TRANSFER_PREFIX, Party, WalletView
@@ -41,7 +42,7 @@ def _utc(value: object) -> datetime:
     raise ValueError(message)
 
 
-Moment = Annotated[
+GivenTime = Annotated[
     datetime,
     BeforeValidator(_utc),
     Field(examples=["2027-01-31T12:00:00.000Z"], description="RFC 3339, with an offset from UTC."),
@@ -137,6 +138,9 @@ class WalletAnswer(_Wire):
     user_id: str = Field(examples=["user_01h455vb4pex5vsknk084sn02q"])
     balance: int = Field(description="Available minor units of `currency`.", examples=[5000])
     currency: CurrencyCode
+    status: Literal["open", "frozen", "closed"] = Field(
+        description="`frozen`: nothing leaves it. `closed`: nothing moves any more."
+    )
     balances: list[Balance]
     created_at: Time
     updated_at: Time
@@ -151,10 +155,17 @@ class WalletAnswer(_Wire):
             user_id=wallet.user_id,
             balance=default.available,
             currency=wallet.default_currency,
+            status=_status(wallet),
             balances=[Balance.of(account, as_of=view.as_of) for account in view.accounts],
             created_at=rfc3339(wallet.created_at),
             updated_at=rfc3339(wallet.updated_at),
         )
+
+
+def _status(wallet: Wallet) -> Literal["open", "frozen", "closed"]:
+    if wallet.is_closed:
+        return "closed"
+    return "frozen" if wallet.is_frozen else "open"
 
 
 class Counterparty(_Wire):

@@ -12,11 +12,13 @@ from guilder.kernel.clock import Clock
 from guilder.kernel.errors import NotFound
 from guilder.kernel.ids import UserId, WalletId, decode_id
 from guilder.ledger.chart import AccountCode
+from guilder.ledger.errors import AccountClosed
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.base import Storage, Transaction, TransferFilter
 from guilder.storage.records import Account
 from guilder.wallets.accounts import wallet_account
+from guilder.wallets.balances import BalancesAt, balances_at
 from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.models import Wallet
 from guilder.wallets.recipients import Recipient, find_recipient
@@ -89,11 +91,26 @@ class WalletService:
         return await self._wallets.get(wallet_id) is not None
 
     async def open_accounts(self, wallet_ids: Iterable[WalletId], asset: str) -> None:
-        """Open the wallets' accounts in a currency, where they are not open yet."""
-        now = self._clock()
-        await self._journal.open_accounts(
-            [wallet_account(wallet_id, asset, now=now) for wallet_id in wallet_ids]
-        )
+        """Open the wallets' accounts in a currency, where they are not open yet.
+
+        What holds for a wallet holds for the new account too: of a frozen wallet it is frozen,
+        of a closed one closed.
+
+        Raises:
+            AccountClosed: One of the wallets is closed.
+        """
+        now, ids = self._clock(), list(wallet_ids)
+        accounts = [wallet_account(wallet_id, asset, now=now) for wallet_id in ids]
+        await self._journal.open_accounts(accounts)
+        # Read after opening: who freezes or closes later finds the account in the books.
+        wallets = await self._wallets.get_many(ids)
+        for account in accounts:
+            wallet = wallets.get(account.owner)
+            if wallet is not None and wallet.is_frozen:
+                await self._journal.freeze(account.id, is_frozen=True)
+            if wallet is not None and wallet.is_closed:
+                await self._journal.close(account.id)
+                raise AccountClosed
 
     async def find(self, recipient: Recipient) -> WalletId:
         """Return the wallet that is meant.
@@ -132,6 +149,10 @@ class WalletService:
         if all(account.asset != wallet.default_currency for account in accounts):
             accounts.append(wallet_account(wallet_id, wallet.default_currency, now=now))
         return WalletView(wallet, sorted(accounts, key=lambda account: account.asset), now)
+
+    async def balances(self, wallet_id: WalletId, at: int | datetime | None) -> BalancesAt:
+        """Return a wallet's balances at a position of the journal or a time. See `balances_at`."""
+        return await balances_at(self._journal.book, wallet_id, at)
 
     async def history(
         self,

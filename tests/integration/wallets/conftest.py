@@ -5,6 +5,9 @@ import pytest
 from guilder.ledger.verify import verify
 from guilder.storage.base import Storage
 from tests.support.people import People, people_on
+from tests.support.running import guilder
+
+__all__ = ["guilder", "people"]
 
 
 @pytest.fixture

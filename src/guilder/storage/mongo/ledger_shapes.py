@@ -39,7 +39,6 @@ _LONG = {"$type": "long"}
 _COUNT = {"$type": "long", "$gte": 0}
 _POSITIVE = {"$type": "long", "$gte": 1}
 _ID = {"$type": "binData"}
-_TEXT = {"$type": "string"}
 _TIME = {"$type": "date"}
 _LEG = ("sequence", "posted", "pending_in", "pending_out")
 
@@ -66,10 +65,6 @@ VALIDATORS: Mapping[str, Body] = {
         "no_overdraft": {"$type": "bool"},
         "is_frozen": {"$type": "bool"},
         "is_closed": {"$type": "bool"},
-        "asset": _TEXT,
-        "code": _TEXT,
-        "owner": _TEXT,
-        "created_at": _TIME,
         "$and": [
             {
                 "$or": [

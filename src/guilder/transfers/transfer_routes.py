@@ -1,0 +1,199 @@
+"""HTTP of transfers as a resource: everything that can be said about one, batches, reversals."""
+
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from guilder.identity.authentication import CurrentUser
+from guilder.identity.errors import Unauthenticated
+from guilder.kernel.currency import UnknownCurrency
+from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.ledger.errors import (
+    AccountClosed,
+    AccountFrozen,
+    BalanceOverflow,
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    LimitExceeded,
+    OriginalNotFound,
+    Overloaded,
+    ReversalExceedsOriginal,
+    SameAccount,
+)
+from guilder.middlewares.errors import BodyTooLarge, RateLimited, UnsupportedMediaType
+from guilder.middlewares.idempotency import (
+    KEY_PARAMETER,
+    REPLAYED,
+    IdempotencyKeyRequired,
+    idempotency_key,
+    request_fingerprint,
+)
+from guilder.middlewares.problems import error_responses
+from guilder.transfers.batch_schemas import BatchAnswer, BatchBody
+from guilder.transfers.batches import TransferBatches
+from guilder.transfers.routes import transfers_of
+from guilder.transfers.schemas import (
+    ReversalBody,
+    ShownTransfer,
+    TransferDetails,
+    TransferOrder,
+    TransferPreview,
+    TransferQuery,
+)
+from guilder.transfers.service import Instruction, Reversal
+from guilder.wallets.errors import RecipientNotFound
+
+router = APIRouter(tags=["Transfers"])
+"""Under the prefix only."""
+
+BATCH_PATH = "/transfers/batch"
+"""Takes a larger body than others."""
+
+TransferIdText = Annotated[str, Path(examples=["transfer_01h455vb4pex5vsknk084sn02q"])]
+_READ = (Unauthenticated, InvalidRequest, RateLimited, Unavailable)
+_MONEY = (
+    *_READ,
+    IdempotencyKeyRequired,
+    Malformed,
+    UnsupportedMediaType,
+    BodyTooLarge,
+    Overloaded,
+)
+_LEDGER = (
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    AccountFrozen,
+    AccountClosed,
+    BalanceOverflow,
+)
+
+
+def batches_of(request: Request) -> TransferBatches:
+    """Return the service that the application was composed with."""
+    return cast("TransferBatches", request.app.state.transfer_batches)
+
+
+def _json(body: str, *, status: int, is_replayed: bool) -> Response:
+    headers = {"Cache-Control": "no-store"} | (REPLAYED if is_replayed else {})
+    return Response(body, status_code=status, headers=headers, media_type="application/json")
+
+
+def _instruction(order: TransferOrder, *, key: str) -> Instruction:
+    """Return an order as the service takes it: the same, alone or in a batch."""
+    return Instruction(
+        amount_minor=order.amount,
+        currency=order.currency,
+        recipient=order.to.recipient,
+        description=order.description,
+        key=key,
+        fingerprint=request_fingerprint("POST", "/transfers", order.model_dump(exclude={"key"})),
+        effective_at=order.effective_at,
+        reference=order.reference,
+        metadata=order.metadata,
+    )
+
+
+@router.post(
+    "/transfers",
+    status_code=201,
+    summary="Send money, with all that may be said about it",
+    response_model=TransferDetails,
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(
+        *_MONEY, *_LEDGER, UnknownCurrency, SameAccount, RecipientNotFound, LimitExceeded
+    )
+    | {200: {"model": TransferPreview, "description": "What would happen, for `dry_run=true`."}},
+)
+async def create_transfer(
+    body: TransferOrder,
+    request: Request,
+    principal: CurrentUser,
+    query: Annotated[TransferQuery, Query()],
+) -> Response:
+    """Move money to another wallet, at once and for good.
+
+    With `dry_run=true` nothing changes: the answer says what would happen, or is the refusal. A
+    refusal by a limit names it under `errors`, and `Retry-After` tells when it begins anew.
+    """
+    instruction = _instruction(body, key=idempotency_key(request))
+    if query.dry_run:
+        foreseen = await transfers_of(request).preview(principal, instruction)
+        return _json(TransferPreview.of(foreseen).model_dump_json(), status=200, is_replayed=False)
+    sent = await transfers_of(request).send(principal, instruction)
+    answer = TransferDetails.sent(sent.transfer, sender=principal.wallet_id)
+    return _json(answer.model_dump_json(), status=201, is_replayed=sent.is_replayed)
+
+
+@router.post(
+    BATCH_PATH,
+    summary="Send many transfers",
+    response_model=BatchAnswer,
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(*_MONEY),
+)
+async def create_batch(body: BatchBody, request: Request, principal: CurrentUser) -> Response:
+    """Send up to 1,000 transfers at once, in order, and tell what became of each.
+
+    Every item has a key of its own and is the same transfer as if sent alone to `POST /transfers`
+    under that key: retries of a batch, or of its items, move nothing twice. `independent` items
+    stand for themselves; of `atomic` ones all are sent or none, and the others of a refused item
+    say `group_failed`. The answer is 200 in any case: look at `refused`.
+    """
+    key = idempotency_key(request)
+    results = await batches_of(request).send(
+        principal,
+        [_instruction(item, key=item.key) for item in body.items],
+        group=key if body.mode == "atomic" else None,
+    )
+    answer = BatchAnswer.of(results, mode=body.mode, sender=principal.wallet_id)
+    is_replayed = all(result.is_replayed for result in results)
+    return _json(answer.model_dump_json(), status=200, is_replayed=is_replayed)
+
+
+@router.get(
+    "/transfers/{transaction_id}",
+    summary="Show a transfer",
+    responses=error_responses(*_READ, NotFound),
+)
+async def show_transfer(
+    transaction_id: TransferIdText, request: Request, response: Response, principal: CurrentUser
+) -> ShownTransfer:
+    """Return a transfer between wallets, to its sender or its recipient."""
+    response.headers["Cache-Control"] = "no-store"
+    shown = await transfers_of(request).show(principal, transaction_id)
+    return ShownTransfer.at(shown, viewer=principal.wallet_id)
+
+
+@router.post(
+    "/transfers/{transaction_id}/reversals",
+    status_code=201,
+    summary="Give a transfer back",
+    response_model=TransferDetails,
+    openapi_extra={"parameters": [KEY_PARAMETER]},
+    responses=error_responses(
+        *_MONEY, *_LEDGER, NotFound, OriginalNotFound, ReversalExceedsOriginal
+    ),
+)
+async def reverse_transfer(
+    transaction_id: TransferIdText, body: ReversalBody, request: Request, principal: CurrentUser
+) -> Response:
+    """Give back what was received by a transfer or a capture: all that is left of it, or an amount.
+
+    Only its recipient can. It may be given back in several parts, together never more than it was.
+    A reversal cannot itself be reversed.
+    """
+    reversal = _reversal(transaction_id, body, key=idempotency_key(request))
+    sent = await transfers_of(request).reverse(principal, reversal)
+    answer = TransferDetails.sent(sent.transfer, sender=principal.wallet_id)
+    return _json(answer.model_dump_json(), status=201, is_replayed=sent.is_replayed)
+
+
+def _reversal(transaction_id: str, body: ReversalBody, *, key: str) -> Reversal:
+    said = {"id": transaction_id, **body.model_dump()}
+    return Reversal(
+        transaction_id=transaction_id,
+        amount_minor=body.amount,
+        description=body.description,
+        key=key,
+        fingerprint=request_fingerprint("POST", "/transfers/{id}/reversals", said),
+    )

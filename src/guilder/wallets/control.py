@@ -1,0 +1,99 @@
+"""What an owner does to the whole wallet: stop what leaves it, let it leave again, close it."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from guilder.kernel.clock import Clock
+from guilder.kernel.errors import NotFound
+from guilder.kernel.ids import WalletId
+from guilder.ledger.errors import AccountClosed, AccountNotEmpty
+from guilder.ledger.journal import Journal
+from guilder.storage.base import Storage
+from guilder.storage.errors import VersionConflict
+from guilder.storage.records import Account
+from guilder.wallets.models import Wallet
+
+
+class WalletControl:
+    """The flags of wallets, and of their accounts, which the ledger obeys.
+
+    Invariants:
+        The record is written before the accounts: an account that opens in
+        between takes its flags from the record. Doing anything twice does it once.
+    """
+
+    def __init__(self, *, storage: Storage, journal: Journal, clock: Clock) -> None:
+        """Take the records, the books and the time."""
+        self._wallets = storage.documents(Wallet)
+        self._journal = journal
+        self._clock = clock
+
+    async def freeze(self, wallet_id: WalletId, *, is_frozen: bool) -> None:
+        """Stop what leaves a wallet in any currency, or let it leave again. Money still arrives.
+
+        What holds reserve already may still be captured.
+
+        Raises:
+            NotFound: There is no such wallet.
+            AccountClosed: It is closed.
+        """
+
+        def flagged(wallet: Wallet) -> Wallet:
+            if wallet.is_closed:
+                raise AccountClosed
+            return msgspec.structs.replace(wallet, is_frozen=is_frozen)
+
+        wallet = await self._change(wallet_id, flagged)
+        while True:
+            for account in await self._accounts(wallet_id):
+                await self._journal.freeze(account.id, is_frozen=wallet.is_frozen)
+            # Somebody may have asked for the opposite meanwhile: the record is what counts.
+            latest = await self._get(wallet_id)
+            if latest.is_frozen == wallet.is_frozen:
+                return
+            wallet = latest
+
+    async def close(self, wallet_id: WalletId) -> None:
+        """Close an empty wallet for good.
+
+        Raises:
+            NotFound: There is no such wallet.
+            AccountNotEmpty: Something stands or is held in one of its currencies. Money that
+                arrives in the very moment can leave other, empty currencies closed.
+        """
+        accounts = await self._accounts(wallet_id)
+        if any(each.posted or each.pending_in or each.pending_out for each in accounts):
+            raise AccountNotEmpty
+        await self._change(wallet_id, lambda each: msgspec.structs.replace(each, is_closed=True))
+        try:
+            for account in await self._accounts(wallet_id):
+                await self._journal.close(account.id)
+        except AccountNotEmpty:
+            await self._change(
+                wallet_id, lambda each: msgspec.structs.replace(each, is_closed=False)
+            )
+            raise
+
+    async def _accounts(self, wallet_id: WalletId) -> list[Account]:
+        return await self._journal.book.accounts_of(wallet_id)
+
+    async def _get(self, wallet_id: WalletId) -> Wallet:
+        wallet = await self._wallets.get(wallet_id)
+        if wallet is None:
+            raise NotFound
+        return wallet
+
+    async def _change(self, wallet_id: WalletId, change: Callable[[Wallet], Wallet]) -> Wallet:
+        """Write a change of the record, made anew on whatever it has become in the meantime."""
+        while True:
+            wallet = await self._get(wallet_id)
+            changed = change(wallet)
+            if changed == wallet:
+                return wallet
+            try:
+                return await self._wallets.replace(
+                    msgspec.structs.replace(changed, updated_at=self._clock())
+                )
+            except VersionConflict:
+                continue

@@ -1,0 +1,143 @@
+"""`guilder verify`, `verify --since`, `export` and `import`, on a database that was served."""
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from guilder.cli import main
+from guilder.cli.exit_codes import ExitCode
+from guilder.kernel.clock import utc_now
+from guilder.ledger.checkpoints import Checkpoint, CheckpointKey, sign_next
+from guilder.storage import open_storage
+from tests.support.databases import Database, DatabaseServer
+from tests.support.postgres_books import owner_of
+from tests.support.random_books import random_requests, write_book
+
+SECRET = "a secret that is kept for as long as the books are"
+
+
+class Command:
+    """Runs the command on one database."""
+
+    def __init__(self, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+        self._database = database
+        self._capsys = capsys
+
+    async def run(self, *words: str) -> tuple[int, str]:
+        """Return exit code, and all that was printed in one line."""
+        code = await asyncio.to_thread(self._run, (*words, "--database-url", self._database.url))
+        printed = self._capsys.readouterr()
+        return code, " ".join((printed.out + printed.err).split())
+
+    def _run(self, words: tuple[str, ...]) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def command(
+    database: Database,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Command:
+    monkeypatch.setenv("GUILDER_CHECKPOINT_KEY", SECRET)
+    monkeypatch.setenv("GUILDER_DATA_DIRECTORY", str(tmp_path / "data"))
+    monkeypatch.setenv("GUILDER_DATABASE_OWNER_URL", database.owner_url)
+    return Command(database, capsys)
+
+
+@pytest.fixture
+async def kept(database: Database, tmp_path: Path) -> Path:
+    """A random book with a checkpoint inside of it, and a file that has it."""
+    storage = await open_storage(database.url, owner_url=database.owner_url)
+    await storage.migrate([Checkpoint])
+    await write_book(storage.ledger(), random_requests(random.Random(8), 20))
+    statement = await sign_next(
+        storage.documents(Checkpoint),
+        storage.ledger(),
+        CheckpointKey(SECRET.encode()),
+        verified=10,
+        now=utc_now(),
+    )
+    await storage.close()
+    assert statement is not None
+    file = tmp_path / "checkpoint.json"
+    fields = {name: getattr(statement, name) for name in statement.__struct_fields__}
+    file.write_text(json.dumps(fields, indent=1))
+    return file
+
+
+async def test_verify_compares_the_stored_checkpoints(
+    command: Command, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, printed = await command.run("verify")
+    assert (code, "Signed checkpoints that agree: 1." in printed) == (ExitCode.DONE, True)
+    code, printed = await command.run("verify", "--json")
+    assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, 1)
+    monkeypatch.delenv("GUILDER_CHECKPOINT_KEY")
+    code, printed = await command.run("verify", "--json")
+    assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, None)
+
+
+async def test_verify_without_the_table_of_checkpoints_is_right(command: Command) -> None:
+    code, printed = await command.run("verify", "--json")
+    assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, 0)
+
+
+async def test_verify_since_reads_what_follows(command: Command, kept: Path) -> None:
+    code, printed = await command.run("verify", "--since", str(kept), "--json")
+    report = json.loads(printed)
+    assert (code, report["ok"], report["checkpoints"]) == (ExitCode.DONE, True, 1)
+    assert report["transfers"] == report["position"] - 10
+
+
+async def test_verify_since_finds_another_history(
+    command: Command, kept: Path, database: Database
+) -> None:
+    async with owner_of(database) as owner:
+        await owner.execute("ALTER TABLE book_main.transfers DISABLE TRIGGER USER")
+        await owner.execute(
+            "UPDATE book_main.transfers SET hash = decode(repeat('00', 32), 'hex') "
+            "WHERE position = 10"
+        )
+    code, printed = await command.run("verify", "--since", str(kept))
+    assert code == ExitCode.WRONG
+    assert "The first difference is at position 10" in printed
+
+
+async def test_verify_since_needs_a_checkpoint_and_its_key(
+    command: Command, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GUILDER_CHECKPOINT_KEY")
+    code, printed = await command.run("verify", "--since", str(kept))
+    assert (code, "GUILDER_CHECKPOINT_KEY" in printed) == (ExitCode.USAGE, True)
+    kept.write_text("{}")
+    assert (await command.run("verify", "--since", str(kept)))[0] == ExitCode.USAGE
+
+
+async def test_books_move_to_another_database(
+    command: Command,
+    kept: Path,
+    tmp_path: Path,
+    postgresql: DatabaseServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "books.jsonl"
+    code, said = await command.run("export", str(file))
+    assert (code, said.startswith("Exported up to position")) == (ExitCode.DONE, True)
+    assert (await command.run("export", str(file)))[0] == ExitCode.USAGE
+    assert (await command.run("import", str(file)))[0] == ExitCode.USAGE, "there are books"
+    async with postgresql.database() as fresh:
+        monkeypatch.setenv("GUILDER_DATABASE_OWNER_URL", fresh.owner_url)
+        other = Command(fresh, capsys)
+        assert await other.run("import", str(file)) == (0, said.replace("Ex", "Im", 1))
+        code, printed = await other.run("verify")
+        assert (code, said.split()[-1] in printed) == (ExitCode.DONE, True)
+        # The checkpoint that was kept elsewhere fits the new house, too.
+        assert (await other.run("verify", "--since", str(kept)))[0] == ExitCode.DONE

@@ -1,0 +1,3 @@
+from tests.support.running import guilder
+
+__all__ = ["guilder"]

@@ -1,0 +1,131 @@
+"""Batches of transfers over HTTP: each for itself, or all or none; no item twice."""
+
+import asyncio
+
+import pytest
+
+from guilder.ledger.errors import GroupFailed
+from tests.support.http import Person, Running
+from tests.support.spenders import (
+    Json,
+    balance,
+    code_of,
+    order,
+    same_again,
+    spender,
+    stands,
+)
+
+PATH = "/v1/transfers/batch"
+
+
+def batch(mode: str, *items: Json) -> Json:
+    return {"mode": mode, "items": [{"key": f"item {n}", **each} for n, each in enumerate(items)]}
+
+
+def verdicts(answer: Json) -> list[str]:
+    return [each["error"]["code"] if each["error"] else each["status"] for each in answer["items"]]
+
+
+def nobody(amount: int = 1) -> Json:
+    return {"amount": amount, "currency": "USD", "to": {"email": "nobody@example.com"}}
+
+
+async def pair(guilder: Running, amount: int = 100) -> tuple[Person, Person]:
+    return await spender(guilder, amount), await spender(guilder)
+
+
+async def test_each_for_itself_in_order(guilder: Running) -> None:
+    payer, payee = await pair(guilder)
+    items = [
+        order(payee, 60),
+        nobody(),
+        order(payee, 41),
+        order(payer),
+        order(payee, currency="XXX"),
+        order(payee, to={"wallet_id": "wallet_x"}),
+        order(payee, 40, description="Last"),
+    ]
+    answer = await payer.post(PATH, batch("independent", *items))
+    assert answer.status_code == 200
+    found = answer.json()
+    assert verdicts(found) == [
+        "completed",
+        "recipient_not_found",
+        "insufficient_funds",
+        "same_account",
+        "currency_unknown",
+        "recipient_not_found",
+        "completed",
+    ]
+    assert (found["completed"], found["refused"]) == (2, 5)
+    assert found["items"][6]["transfer"]["description"] == "Last"
+    assert [await balance(each) for each in (payer, payee)] == [stands(0), stands(100)]
+
+
+async def test_all_or_none(guilder: Running) -> None:
+    payer, payee = await pair(guilder)
+    fine, too_much = order(payee, 60), order(payee, 41)
+    for items, expected in (
+        ([fine, too_much], [GroupFailed.code, "insufficient_funds"]),
+        ([fine, nobody()], ["group_failed", "recipient_not_found"]),
+    ):
+        refused = (await payer.post(PATH, batch("atomic", *items))).json()
+        assert verdicts(refused) == expected
+        assert await balance(payer) == stands(100)
+    body = batch("atomic", fine, order(payee, 40))
+    first = await payer.post(PATH, body, key="k")
+    assert verdicts(first.json()) == ["completed", "completed"]
+    same_again(first, await payer.post(PATH, body, key="k"))
+    assert await balance(payee) == stands(100)
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_no_item_twice(guilder: Running, mode: str) -> None:
+    payer, payee = await pair(guilder)
+    body = batch(mode, order(payee, 10), order(payee, 20))
+    first, *others = await asyncio.gather(*(payer.post(PATH, body, key="same") for _ in range(8)))
+    assert all(each.content == first.content for each in others)
+    assert await balance(payer) == stands(70)
+    # Alone under its key an item is the same transfer.
+    alone = await payer.post("/v1/transfers", order(payee, 10), key="item 0")
+    assert alone.headers["Idempotent-Replayed"] == "true"
+    assert alone.json() == first.json()["items"][0]["transfer"]
+    changed = batch(mode, order(payee, 11), order(payee, 20))
+    expected = "group_failed" if mode == "atomic" else "completed"
+    assert verdicts((await payer.post(PATH, changed)).json())[0] == "idempotency_key_reused"
+    more = batch(mode, order(payee, 10), order(payee, 20), order(payee, 5))
+    assert verdicts((await payer.post(PATH, more)).json())[2] == expected
+    assert await balance(payer) == stands(70 if mode == "atomic" else 65)
+
+
+async def test_a_thousand(guilder: Running) -> None:
+    payer, payee = await pair(guilder, 1_000)
+    items = [order(payee, description="x" * 100) for _ in range(1_000)]
+    answer = await payer.post(PATH, batch("atomic", *items))
+    assert (answer.status_code, answer.json()["completed"]) == (200, 1_000)
+    assert await balance(payee) == stands(1_000)
+    over = await payer.post(PATH, batch("atomic", *items, order(payee)))
+    assert code_of(over) == (422, "invalid")
+    padded = await payer.post(PATH, batch("atomic", order(payee, description="x" * 1_100_000)))
+    assert code_of(padded) == (413, "body_too_large")
+    elsewhere = await payer.post("/v1/transfers", order(payee, description="x" * 70_000))
+    assert code_of(elsewhere) == (413, "body_too_large")
+
+
+async def test_what_is_no_batch(guilder: Running) -> None:
+    payer, payee = await pair(guilder)
+    item = {"key": "a", **order(payee)}
+    for body in (
+        {"mode": "atomic", "items": []},
+        {"mode": "atomic", "items": [item, item]},
+        {"mode": "both", "items": [item]},
+        {"mode": "atomic", "items": [order(payee)]},
+        {"mode": "atomic", "items": [{**item, "key": " a"}]},
+        {"items": [item]},
+    ):
+        assert code_of(await payer.post(PATH, body)) == (422, "invalid")
+    headers = payer.headers
+    without = await guilder.client.post(PATH, json=batch("atomic", item), headers=headers)
+    assert code_of(without) == (400, "idempotency_key_required")
+    assert await balance(payer) == stands(100)
