@@ -9,12 +9,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.errors import GuilderError, Kind
-from guilder.kernel.money import MAX_MINOR
+from guilder.setting_values import LimitMap, RateText
 
 PREFIX = "GUILDER_"
 TEST_PREFIX = "GUILDER_TEST_"
@@ -32,49 +31,6 @@ class SecretMissing(GuilderError):
     code = "secret_missing"
     kind = Kind.INTERNAL
     title = "A secret is missing"
-
-
-def _read_rate(text: str) -> str:
-    """Refuse a rate that is not `requests/seconds`, both positive."""
-    Rate.parse(text)
-    return text
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """So many requests in so many seconds; also the size of a burst."""
-
-    requests: int
-    seconds: int
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `600/60`: six hundred requests in sixty seconds."""
-        requests, slash, seconds = text.partition("/")
-        if not (slash and requests.isascii() and seconds.isascii()):
-            raise ValueError(_RATE_FORM)
-        if not (requests.isdigit() and seconds.isdigit() and int(requests) and int(seconds)):
-            raise ValueError(_RATE_FORM)
-        return cls(requests=int(requests), seconds=int(seconds))
-
-
-_RATE_FORM = "must look like 600/60: requests, a slash, seconds"
-RateText = Annotated[str, AfterValidator(_read_rate)]
-
-
-def _known_currencies(limits: dict[str, int]) -> dict[str, int]:
-    """Refuse a limit in a currency that there is not: it would never be met."""
-    for code in limits:
-        try:
-            currency(code)
-        except UnknownCurrency as error:
-            raise ValueError(error.detail) from error
-    return limits
-
-
-LimitMap = Annotated[
-    dict[str, Annotated[int, Field(ge=1, le=MAX_MINOR)]], AfterValidator(_known_currencies)
-]
 
 
 def _default_data_directory() -> Path:

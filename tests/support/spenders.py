@@ -49,9 +49,9 @@ async def fund(guilder: Running, person: Person, amount: int, asset: str = "USD"
     assert outcome.verdict is Verdict.CREATED
 
 
-def order(to: Person, amount: int = 1, **more: Any) -> Json:
+def order(payee: Person, amount: int = 1, /, **more: Any) -> Json:
     """Return the body that sends money to somebody, or sets it aside for them."""
-    said = {"amount": amount, "currency": "USD", "to": {"wallet_id": to.user["wallet_id"]}}
+    said = {"amount": amount, "currency": "USD", "to": {"wallet_id": payee.user["wallet_id"]}}
     return {**said, **more}
 
 

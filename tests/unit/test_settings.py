@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from guilder.setting_values import Rate
 from guilder.settings import (
-    Rate,
     SecretMissing,
     Settings,
     environment_without_settings,
+    known_checkpoint_key,
     load_secrets,
     load_settings,
     unknown_variables,
@@ -79,6 +80,9 @@ def test_production_refuses_the_unsafe(wrong: dict[str, Any]) -> None:
         {"access_ttl_s": 0},
         {"simulator_webhook_secret": "short"},
         {"signing_key_previous": "short"},
+        {"limit_daily_minor": {"XXX": 1}},
+        {"limit_daily_minor": {"USD": 0}},
+        {"limit_transfer_minor": {"USD": 2**63}},
     ],
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
@@ -190,3 +194,23 @@ def test_addresses(given: dict[str, Any], url: str, is_loopback: bool) -> None:
 
 def test_rates() -> None:
     assert Rate.parse("600/60") == Rate(requests=600, seconds=60)
+
+
+def test_the_checkpoint_key_is_the_pepper_unless_it_is_given(tmp_path: Path) -> None:
+    settings = Settings(data_directory=tmp_path / "none")
+    assert known_checkpoint_key(settings) is None
+    assert not (tmp_path / "none").exists()
+    secrets = load_secrets(settings)
+    assert secrets.checkpoint_key == secrets.pepper == known_checkpoint_key(settings)
+    production = Settings(**PRODUCTION)
+    assert load_secrets(production).checkpoint_key == SecretStr(OTHER)
+    assert known_checkpoint_key(production) == SecretStr(OTHER)
+    own = Settings(**PRODUCTION, checkpoint_key=SecretStr(OTHER[::-1]))
+    assert load_secrets(own).checkpoint_key == SecretStr(OTHER[::-1])
+    assert known_checkpoint_key(own) == SecretStr(OTHER[::-1])
+
+
+def test_limits_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUILDER_LIMIT_DAILY_MINOR", '{"USD": 100000, "JPY": 5}')
+    assert load_settings().limit_daily_minor == {"USD": 100_000, "JPY": 5}
+    assert load_settings().limit_transfer_minor == {}

@@ -21,7 +21,8 @@ from guilder.middlewares.request_id import RequestIdMiddleware
 from guilder.middlewares.security_headers import SecurityHeadersMiddleware
 from guilder.middlewares.strict_json import refuse_ambiguous_json
 from guilder.middlewares.strict_url import StrictUrlMiddleware
-from guilder.settings import Rate, Settings
+from guilder.setting_values import Rate
+from guilder.settings import Settings
 from guilder.web.docs import docs_routes
 from guilder.web.fast_routes import FastRoutesMiddleware
 from guilder.web.health import healthz, metrics_route, ready_route

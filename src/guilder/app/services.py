@@ -152,7 +152,7 @@ def _start_transfers(app: FastAPI, stack: AsyncExitStack, settings: Settings) ->
 
 async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
     """Start what moves money between wallets later than it is asked for."""
-    state = app.state
+    state, limits = app.state, spending_limits(settings)
     state.payment_requests = PaymentRequestService(
         state.storage,
         state.journal,
@@ -160,9 +160,14 @@ async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Setting
         identity=state.identity,
         clock=state.clock,
         base_url=settings.base_url,
+        limits=limits,
     )
     state.schedules = ScheduleService(
-        state.storage, state.journal, wallets=state.wallets, clock=state.clock
+        state.storage,
+        state.journal,
+        wallets=state.wallets,
+        clock=state.clock,
+        limits=limits,
     )
     for service in (state.payment_requests, state.schedules):
         service.start()
@@ -207,7 +212,9 @@ async def _start_gateways(
     """Start the gateways, and what brings money in and out through them."""
     state = app.state
     gateways = Gateways(*await _simulator(app, stack, settings, secrets))
-    state.payments = PaymentService(state.storage, state.journal, gateways, clock=state.clock)
+    state.payments = PaymentService(
+        state.storage, state.journal, gateways, clock=state.clock, wallets=state.wallets
+    )
     state.payouts = PayoutService(
         state.storage,
         state.journal,

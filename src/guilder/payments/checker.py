@@ -6,6 +6,7 @@ order, any number of times, at once, and after any crash.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -18,6 +19,7 @@ from guilder.gateways.schedule import CheckSchedule
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvariantViolation, check
 from guilder.kernel.ids import encode_id
+from guilder.ledger.errors import AccountClosed
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Verdict
 from guilder.payments.models import Payment
@@ -25,6 +27,7 @@ from guilder.payments.posting import accounts_of, capture_of
 from guilder.payments.rules import Decision, Expected, PaymentStatus, Step, decide
 from guilder.storage.base import Range, Storage
 from guilder.storage.errors import VersionConflict
+from guilder.wallets.service import WalletService
 
 _AT_ONCE = 20
 _DONE = (Verdict.CREATED, Verdict.EXISTS)
@@ -42,7 +45,9 @@ class PaymentChecker:
         *,
         clock: Clock,
         schedule: CheckSchedule,
+        wallets: WalletService | None = None,
     ) -> None:
+        self._wallets = wallets
         self._payments = storage.documents(Payment)
         self._journal = journal
         self._gateways = gateways
@@ -181,6 +186,10 @@ class PaymentChecker:
     async def _capture(self, payment: Payment, reference: str) -> tuple[Decision, str | None]:
         """Credit the wallet, once, and return what that came to."""
         await self._journal.open_accounts(accounts_of(payment))
+        if self._wallets is not None:
+            # In a new currency too, nothing leaves a frozen wallet; a closed one is refused below.
+            with suppress(AccountClosed):
+                await self._wallets.open_accounts([payment.wallet_id], payment.currency)
         outcome = await self._journal.post(capture_of(payment, reference=reference))
         if outcome.verdict in _DONE and outcome.transfer is not None:
             return Decision(Step.CAPTURE), encode_id("transfer", outcome.transfer.id)

@@ -18,6 +18,7 @@ from guilder.payments.models import Payment
 from guilder.payments.rules import PaymentStatus
 from guilder.storage.base import Storage
 from guilder.storage.errors import DuplicateDocument
+from guilder.wallets.service import WalletService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,7 @@ class PaymentService:
     Args:
         schedule: When payments are fetched without being told to.
         every_ms: How often the janitor looks for what is due.
+        wallets: Tells whose new accounts are frozen or closed from the beginning.
     """
 
     def __init__(
@@ -61,13 +63,14 @@ class PaymentService:
         clock: Clock,
         schedule: CheckSchedule | None = None,
         every_ms: int = 5_000,
+        wallets: WalletService | None = None,
     ) -> None:
         self._payments = storage.documents(Payment)
         self._gateways = gateways
         self._clock = clock
         self._schedule = schedule or CheckSchedule()
         self.checker = PaymentChecker(
-            storage, journal, gateways, clock=clock, schedule=self._schedule
+            storage, journal, gateways, clock=clock, schedule=self._schedule, wallets=wallets
         )
         self._janitor = BackgroundTask("payment-janitor", self.checker.check_due, every_ms=every_ms)
 

@@ -29,6 +29,12 @@ class Every(StrEnum):
     MONTH = "month"
 
 
+_STEPS: dict[Every | None, timedelta] = {
+    Every.DAY: timedelta(days=1),
+    Every.WEEK: timedelta(weeks=1),
+}
+
+
 class ScheduleStatus(StrEnum):
     """Where a schedule stands. It leaves `active` once, and then stays."""
 
@@ -60,11 +66,7 @@ def due_at(start_at: datetime, every: Every | None, number: int) -> datetime:
         year = start_at.year + years
         last = calendar.monthrange(year, month + 1)[1]
         return start_at.replace(year=year, month=month + 1, day=min(start_at.day, last))
-    if every is None:
-        return start_at
-    return start_at + past * timedelta(
-        weeks=1 if every is Every.WEEK else 0, days=every is Every.DAY
-    )
+    return start_at + past * _STEPS.get(every, timedelta())
 
 
 def following(

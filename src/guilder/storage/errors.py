@@ -41,6 +41,14 @@ class UnsafeDatabase(GuilderError):
     title = "The database is not set up to keep money"
 
 
+class NotMigrated(GuilderError):
+    """The database has every table of this version: `guilder migrate`, or a start, makes them."""
+
+    code = "not_migrated"
+    kind = Kind.UNAVAILABLE
+    title = "The database is not up to date: run `guilder migrate`"
+
+
 class DatabaseInUse(GuilderError):
     """One data directory serves one Guilder at a time."""
 

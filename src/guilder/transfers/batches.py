@@ -109,6 +109,7 @@ class TransferBatches:
             to = wallets[item.recipient]
             try:
                 currency(item.currency)
+                # No wallet has an empty id: nobody's is refused like one that there is not.
                 request = transfer_request(
                     sender, item, to=to or WalletId(""), limits=self._limits, group_id=group_id
                 )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,12 @@ async def test_verify_compares_the_stored_checkpoints(
     assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, None)
 
 
-async def test_verify_without_the_table_of_checkpoints_is_right(command: Command) -> None:
+async def test_a_database_without_the_table_of_checkpoints_is_to_be_migrated(
+    command: Command,
+) -> None:
+    code, printed = await command.run("verify")
+    assert (code, "run `guilder migrate`" in printed) == (ExitCode.UNAVAILABLE, True)
+    assert (await command.run("migrate"))[0] == ExitCode.DONE
     code, printed = await command.run("verify", "--json")
     assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, 0)
 
@@ -116,16 +122,23 @@ async def test_verify_since_needs_a_checkpoint_and_its_key(
     monkeypatch.delenv("GUILDER_CHECKPOINT_KEY")
     code, printed = await command.run("verify", "--since", str(kept))
     assert (code, "GUILDER_CHECKPOINT_KEY" in printed) == (ExitCode.USAGE, True)
-    kept.write_text("{}")
-    assert (await command.run("verify", "--since", str(kept)))[0] == ExitCode.USAGE
+    assert (await command.run("verify", "--since", __file__))[0] == ExitCode.USAGE
+
+
+@pytest.fixture
+async def elsewhere(
+    postgresql: DatabaseServer, capsys: pytest.CaptureFixture[str]
+) -> AsyncIterator[tuple[Command, str]]:
+    """The command on an empty database, and its owner's url."""
+    async with postgresql.database() as fresh:
+        yield Command(fresh, capsys), fresh.owner_url
 
 
 async def test_books_move_to_another_database(
     command: Command,
     kept: Path,
     tmp_path: Path,
-    postgresql: DatabaseServer,
-    capsys: pytest.CaptureFixture[str],
+    elsewhere: tuple[Command, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "books.jsonl"
@@ -133,11 +146,10 @@ async def test_books_move_to_another_database(
     assert (code, said.startswith("Exported up to position")) == (ExitCode.DONE, True)
     assert (await command.run("export", str(file)))[0] == ExitCode.USAGE
     assert (await command.run("import", str(file)))[0] == ExitCode.USAGE, "there are books"
-    async with postgresql.database() as fresh:
-        monkeypatch.setenv("GUILDER_DATABASE_OWNER_URL", fresh.owner_url)
-        other = Command(fresh, capsys)
-        assert await other.run("import", str(file)) == (0, said.replace("Ex", "Im", 1))
-        code, printed = await other.run("verify")
-        assert (code, said.split()[-1] in printed) == (ExitCode.DONE, True)
-        # The checkpoint that was kept elsewhere fits the new house, too.
-        assert (await other.run("verify", "--since", str(kept)))[0] == ExitCode.DONE
+    other, owner_url = elsewhere
+    monkeypatch.setenv("GUILDER_DATABASE_OWNER_URL", owner_url)
+    assert await other.run("import", str(file)) == (0, said.replace("Ex", "Im", 1))
+    code, printed = await other.run("verify")
+    assert (code, said.split()[-1] in printed) == (ExitCode.DONE, True)
+    # The checkpoint that was kept elsewhere fits the new house, too.
+    assert (await other.run("verify", "--since", str(kept)))[0] == ExitCode.DONE

@@ -36,6 +36,11 @@ async def follow(watch: Watch) -> Watch:
     return watch
 
 
+def told(watch: Watch) -> str | None:
+    """Return what it has found by now."""
+    return None if watch.difference is None else watch.difference.what
+
+
 async def random_book(seed: int = 1, count: int = 30) -> MemoryBook:
     book = MemoryBook()
     await write_book(book, random_requests(random.Random(seed), count))
@@ -171,14 +176,13 @@ async def test_a_balance_that_rests_is_found_in_turn(
     watch = await follow(Watch(book))
     for _ in range(12):
         await watch.step()
-    assert watch.difference is None
+    assert told(watch) is None
     for name in ("payer", "empty", "mint"):
         right = book.account_by_id[account_id(name)]
         book.account_by_id[right.id] = replace(right, posted=right.posted + 1)
         for _ in range(12):
             await watch.step()
-        assert watch.difference is not None
-        assert str(right.id) in watch.difference.what
+        assert str(right.id) in (told(watch) or "")
         watch.difference = None
         book.account_by_id[right.id] = right
 
@@ -291,9 +295,8 @@ async def test_a_balance_that_is_changed_in_the_database_is_found(
     await open_funded(own_journal, payer=1_000, payee=0)
     watch = await follow(Watch(own_journal.book))
     await watch.step()
-    assert watch.difference is None
+    assert told(watch) is None
     async with owner_of(database) as owner:
         await owner.execute("UPDATE book_main.balances SET posted = posted + 1 WHERE posted > 0")
     await watch.step()
-    assert watch.difference is not None
-    assert str(account_id("payer")) in watch.difference.what
+    assert str(account_id("payer")) in (told(watch) or "")

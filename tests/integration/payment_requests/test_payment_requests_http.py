@@ -125,14 +125,13 @@ async def test_lists_by_page(pair: tuple[Person, Person]) -> None:
     assert code(await payee.get(PATH + "?wallet=1")) == (422, "invalid")
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+async def test_what_is_refused(pair: tuple[Person, Person]) -> None:
+    changes: list[dict[str, Any]] = [
         {"amount": 0},
         {"amount": 1.5},
         {"from": {}},
         {"from": {"email": "a@example.com", "phone": "+12025550123"}},
-        {"payer": {"email": "a@example.com"}, "note": ""},
+        {"note": ""},
         {"description": "x" * 201},
         {"expires_at": "2020-01-01T00:00:00Z"},
         {"expires_at": "2999-01-01T00:00:00Z"},
@@ -140,13 +139,11 @@ async def test_lists_by_page(pair: tuple[Person, Person]) -> None:
         {"expires_at": "2027-01-01T00:00:00"},
         {"expires_at": 1_800_000_000},
         {"expires_at": "soon"},
-    ],
-    ids=str,
-)
-async def test_what_is_refused(pair: tuple[Person, Person], change: dict[str, Any]) -> None:
-    answer = await pair[0].post(PATH, {**ASKED, **change})
-    assert code(answer) == (422, "invalid")
-    assert answer.json()["errors"]
+    ]
+    for change in changes:
+        answer = await pair[0].post(PATH, {**ASKED, **change})
+        assert code(answer) == (422, "invalid"), change
+        assert answer.json()["errors"]
 
 
 async def test_refusals_that_have_a_name(pair: tuple[Person, Person]) -> None:

@@ -137,7 +137,7 @@ class TestReversals:
     """The recipient gives back, never more than there was."""
 
     async def test_in_parts(self, guilder: Running) -> None:
-        payer, payee = await spender(guilder, 100), await spender(guilder)
+        payer, payee = await spender(guilder, 100), await spender(guilder, 100)
         transfer = await sent(payer, payee, 100, reference="INV-2")
         back = await given_back(payee, transfer, {"amount": 30, "description": "Sorry"})
         assert back.status_code == 201

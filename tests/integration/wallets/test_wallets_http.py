@@ -3,8 +3,10 @@
 import asyncio
 from datetime import datetime, timedelta
 
+import httpx2
 import pytest
 
+from guilder.cli.demo.browser import press
 from guilder.kernel.clock import rfc3339
 from guilder.ledger.errors import AccountClosed, AccountNotEmpty
 from tests.support.http import Person, Running
@@ -18,6 +20,11 @@ from tests.support.spenders import (
     spender,
     stands,
 )
+
+
+def pay(url: str) -> None:
+    with httpx2.Client(follow_redirects=True, timeout=10) as browser:
+        press(browser, url, "pay")
 
 
 def path_of(person: Person, rest: str = "") -> str:
@@ -79,7 +86,7 @@ async def test_balances_as_they_were(guilder: Running) -> None:
     first = history[0]
     before = datetime.fromisoformat(first[1]) - timedelta(days=1)
     assert await posted_at(person, rfc3339(before)) == (0, {"EUR": 0, "USD": 0})
-    assert (await posted_at(person, first[0] - 1))[1] in ({"EUR": 0, "USD": 100},)
+    assert (await posted_at(person, first[0] - 1))[1] == {"EUR": 0, "USD": 100}
     now = {"EUR": 7, "USD": 70}
     for future in ("2999-01-01T00:00:00Z", 10**30):
         assert (await posted_at(person, future))[1] == now
@@ -125,6 +132,18 @@ class TestFreeze:
         assert code_of(back) == (423, "account_frozen")
         assert (await person.post(path_of(person, "/unfreeze"), None)).is_success
         assert (await person.post("/v1/transfers", order(other, 5, currency="EUR"))).is_success
+
+    async def test_a_payment_in_a_new_currency_stays_too(self, guilder: Running) -> None:
+        person, other = await spender(guilder), await spender(guilder)
+        assert (await person.post(path_of(person, "/freeze"), None)).is_success
+        funding = {"amount": 5, "currency": "EUR"}
+        begun = (await person.post("/v1/wallet/add-funds", funding)).json()
+        await asyncio.to_thread(pay, begun["checkout_url"])
+        shown = f"/v1/payments/{begun['payment_id']}"
+        while (await person.get(shown)).json()["status"] != "captured":  # noqa: ASYNC110 - by asking
+            await asyncio.sleep(0.02)
+        out = await person.post("/v1/transfers", order(other, 5, currency="EUR"))
+        assert code_of(out) == (423, "account_frozen")
 
     async def test_accounts_and_record_agree_in_the_end(self, guilder: Running) -> None:
         person, other = await spender(guilder, 100), await spender(guilder)

@@ -37,6 +37,15 @@ async def test_bodies_up_to_the_limit_pass_and_longer_ones_do_not() -> None:
         assert (await answer(layer, scope)).status == status
 
 
+async def test_a_path_may_have_a_limit_of_its_own() -> None:
+    layer = ProblemsMiddleware(
+        BodyLimitMiddleware(reads_everything, limit_bytes=3, limits_by_path={"/wide": 5})
+    )
+    for path, length, status in [("/wide", "5", 200), ("/wide", "6", 413), ("/", "5", 413)]:
+        scope = scope_of(path, method="POST", headers={"content-length": length})
+        assert (await answer(layer, scope)).status == status
+
+
 async def test_an_unreadable_length_is_counted_instead() -> None:
     layer = ProblemsMiddleware(BodyLimitMiddleware(reads_everything, limit_bytes=3))
     scope = scope_of(method="POST", headers={"content-length": "1_0"})

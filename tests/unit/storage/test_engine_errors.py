@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from guilder.kernel.errors import InvariantViolation
-from guilder.storage.errors import DuplicateDocument, StorageUnavailable
+from guilder.storage.errors import DuplicateDocument, NotMigrated, StorageUnavailable
 from guilder.storage.postgres.engine import translate_errors
 
 
@@ -47,7 +47,6 @@ def test_what_may_pass_is_unavailable(error: Exception) -> None:
         asyncpg.UniqueViolationError(),
         asyncpg.CheckViolationError(),
         asyncpg.InsufficientPrivilegeError(),
-        asyncpg.UndefinedTableError(),
         asyncpg.DataError("value out of int64 range"),
         asyncpg.NumericValueOutOfRangeError(),
         InvariantViolation(),
@@ -60,3 +59,8 @@ def test_what_is_wrong_stays_what_it_is(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, translate_errors():
         raise error
     assert caught.value is error
+
+
+def test_a_missing_table_is_to_be_migrated() -> None:
+    with pytest.raises(NotMigrated, match="guilder migrate"), translate_errors():
+        raise asyncpg.UndefinedTableError

@@ -23,6 +23,7 @@ from pymongo.read_concern import ReadConcern
 from guilder.storage.errors import StorageUnavailable
 from guilder.storage.mongo.engine import Body, Engine, Session
 from guilder.storage.mongo.ledger_shapes import head_of
+from guilder.storage.mongo.translate import translate_errors
 from guilder.storage.records import Head
 
 LEASE_MS = 2_000
@@ -130,37 +131,39 @@ class Seat:
 
     async def _try(self, session: Session, wanted: Body) -> Lease | None:
         """Take the head if it is as wanted. The session's next transaction sees that."""
-        answer = await self._engine.database.command(
-            {
-                "findAndModify": self._collection,
-                "query": {"_id": "head", **wanted},
-                "update": [
-                    {
-                        "$set": {
-                            "fence": {"$add": ["$fence", Int64(1)]},
-                            "lease": {
-                                "holder": self._holder,
-                                "session": session.session_id["id"],
-                                "taken_at": "$$NOW",
-                                "until": {"$add": ["$$NOW", LEASE_MS]},
-                            },
-                        }
+        command = {
+            "findAndModify": self._collection,
+            "query": {"_id": "head", **wanted},
+            "update": [
+                {
+                    "$set": {
+                        "fence": {"$add": ["$fence", Int64(1)]},
+                        "lease": {
+                            "holder": self._holder,
+                            "session": session.session_id["id"],
+                            "taken_at": "$$NOW",
+                            "until": {"$add": ["$$NOW", LEASE_MS]},
+                        },
                     }
-                ],
-                "new": True,
-                "maxTimeMS": _TAKE_MS,
-                "writeConcern": _QUICK.document,
-            },
-            session=session,
-            codec_options=self._engine.database.codec_options,
-        )
+                }
+            ],
+            "new": True,
+            "maxTimeMS": _TAKE_MS,
+            "writeConcern": _QUICK.document,
+        }
+        database = self._engine.database
+        with translate_errors():
+            answer = await database.command(
+                command, session=session, codec_options=database.codec_options
+            )
         return None if answer["value"] is None else Lease(answer["value"])
 
     async def _look(self) -> Body:
         """Return the lease, the fence and the database's time as they are this moment."""
-        seen = await self._heads().find_one(
-            {"_id": "head"}, {"lease": 1, "fence": 1, "now": "$$NOW"}
-        )
+        with translate_errors():
+            seen = await self._heads().find_one(
+                {"_id": "head"}, {"lease": 1, "fence": 1, "now": "$$NOW"}
+            )
         if seen is None:
             raise StorageUnavailable(f"{self._collection} is not there: run the migrations.")
         return seen
@@ -176,12 +179,13 @@ class Seat:
 
     async def _end_session(self, session_id: UUID) -> None:
         """Roll back what the last holder has left open."""
-        await self._engine.client.admin.command("killSessions", [{"id": session_id}])
+        admin = self._engine.client.admin
+        await admin.command("killSessions", [{"id": session_id}], codec_options=admin.codec_options)
 
     async def _beat(self, fence: int) -> None:
         """Say over and over that a batch takes longer."""
         while True:
-            with contextlib.suppress(PyMongoError, OSError):
+            with contextlib.suppress(StorageUnavailable), translate_errors():
                 await self._heads().update_one(
                     {"_id": "pulse"},
                     [

@@ -1,5 +1,6 @@
 """One place that turns "MongoDB is away" in all its forms into `StorageUnavailable`."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -70,9 +71,18 @@ def translate_errors() -> Iterator[None]:
         StorageUnavailable: The connection was lost, refused or timed out, the
             primary stepped down, or the transaction met another one. If a
             commit had been sent, the outcome is unknown.
+        CancelledError: The task was cancelled, and the driver kept that to itself.
+
+    Source:
+        The driver sends with `asyncio.wait_for`, which on Python 3.11 drops a
+        cancellation that comes while the send succeeds (python/cpython#86296).
     """
+    task = asyncio.current_task()
+    cancelled_before = task.cancelling() if task else 0
     try:
         yield
+        if task is not None and task.cancelling() > cancelled_before:
+            raise asyncio.CancelledError
     except PyMongoError as error:
         if isinstance(error, OperationFailure) and error.code in _REFUSED:
             reason = (error.details or {}).get("errmsg", "")

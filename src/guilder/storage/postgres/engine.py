@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from guilder.kernel.errors import check
-from guilder.storage.errors import StorageUnavailable
+from guilder.storage.errors import NotMigrated, StorageUnavailable
 from guilder.storage.postgres.settings_check import ServerFacts, check_settings
 
 if TYPE_CHECKING:
@@ -80,9 +80,12 @@ def translate_errors() -> Iterator[None]:
     Raises:
         StorageUnavailable: The connection was lost, refused, timed out or
             cancelled by the server. If COMMIT had been sent, the outcome is unknown.
+        NotMigrated: A table is not there.
     """
     try:
         yield
+    except asyncpg.UndefinedTableError as error:
+        raise NotMigrated from error
     except _OUR_FAULT:
         raise
     except _REFUSED as error:

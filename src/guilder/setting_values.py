@@ -1,0 +1,53 @@
+"""The shapes of settings that are more than a number or a text: rates and limits."""
+
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field
+
+from guilder.kernel.currency import UnknownCurrency, currency
+from guilder.kernel.money import MAX_MINOR
+
+
+def _read_rate(text: str) -> str:
+    """Refuse a rate that is not `requests/seconds`, both positive."""
+    Rate.parse(text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds; also the size of a burst."""
+
+    requests: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `600/60`: six hundred requests in sixty seconds."""
+        requests, slash, seconds = text.partition("/")
+        if not (slash and requests.isascii() and seconds.isascii()):
+            raise ValueError(_RATE_FORM)
+        if not (requests.isdigit() and seconds.isdigit() and int(requests) and int(seconds)):
+            raise ValueError(_RATE_FORM)
+        return cls(requests=int(requests), seconds=int(seconds))
+
+
+_RATE_FORM = "must look like 600/60: requests, a slash, seconds"
+RateText = Annotated[str, AfterValidator(_read_rate)]
+
+
+def _known_currencies(limits: dict[str, int]) -> dict[str, int]:
+    """Refuse a limit in a currency that there is not: it would never be met."""
+    for code in limits:
+        try:
+            currency(code)
+        except UnknownCurrency as error:
+            raise ValueError(error.detail) from error
+    return limits
+
+
+LimitMap = Annotated[
+    dict[str, Annotated[int, Field(ge=1, le=MAX_MINOR)]], AfterValidator(_known_currencies)
+]
+"""Minor units by currency."""
