@@ -18,12 +18,13 @@ from guilder.ledger.checkpoints import (
     check_statement,
     checkpoint_id,
     last_checkpoint,
+    leaves_of,
     segment,
     sign_next,
 )
 from guilder.ledger.errors import BooksDiffer
 from guilder.ledger.merkle import Step
-from guilder.ledger.proofs import CREDIT, DEBIT, Part, leaf_of, parts
+from guilder.ledger.proofs import CREDIT, DEBIT, Part, parts
 from guilder.ledger.watch import Watch
 from guilder.storage.base import LedgerStorage, Storage
 from guilder.storage.errors import DuplicateDocument
@@ -185,7 +186,7 @@ class CheckpointService:
         if statement.key_id != self.key.id:
             raise NotFound("The key of the checkpoint is no longer known.")
         covered = await segment(self._book, after=statement.after, position=statement.position)
-        leaves = [leaf_of(each, self.key.blinding) for each in covered]
+        leaves = await leaves_of(covered, self.key)
         if merkle.root(leaves).hex() != statement.root:
             _log.error("a checkpoint does not fit the journal", position=statement.position)
             raise BooksDiffer

@@ -4,8 +4,10 @@ Who owns the database can write all of the chain again. He cannot make it fit a 
 somebody else has, nor sign another one, as the key is not in the database.
 """
 
+import asyncio
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -26,6 +28,7 @@ from guilder.storage.records import Transfer
 SEGMENT = 4_096
 """Most transfers between two checkpoints: what is read for a proof, and 12 steps of a path."""
 _AT_ONCE = 500
+_HASHED_AT_ONCE = 64
 
 
 class Statement(Struct, frozen=True, kw_only=True):
@@ -149,6 +152,16 @@ async def segment(book: LedgerReads, *, after: int, position: int) -> list[Trans
     return found
 
 
+async def leaves_of(transfers: Sequence[Transfer], key: CheckpointKey) -> list[bytes]:
+    """Return the leaves of transfers; the requests beside it are let through meanwhile."""
+    leaves: list[bytes] = []
+    for start in range(0, len(transfers), _HASHED_AT_ONCE):
+        part = transfers[start : start + _HASHED_AT_ONCE]
+        leaves += [leaf_of(each, key.blinding) for each in part]
+        await asyncio.sleep(0)
+    return leaves
+
+
 async def last_checkpoint(checkpoints: Collection[Checkpoint]) -> Checkpoint | None:
     """Return the newest checkpoint."""
     found = await checkpoints.page({}, descending=True, limit=1)
@@ -183,7 +196,7 @@ async def sign_next(
         after=after,
         position=transfers[-1].position,
         chain=transfers[-1].hash,
-        root=merkle.root([leaf_of(each, key.blinding) for each in transfers]),
+        root=merkle.root(await leaves_of(transfers, key)),
         now=now,
     )
     await checkpoints.insert(

@@ -8,6 +8,7 @@ salt, and the chain's hash, which covers both, is sealed with a key.
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,9 @@ from guilder.kernel.ids import encode_id
 from guilder.ledger import merkle
 from guilder.storage.records import Leg, Transfer
 
-_json = msgspec.json.Encoder(order="sorted").encode
+_json = msgspec.json.Encoder().encode
+_time = lru_cache(maxsize=1024)(rfc3339)
+"""The transfers of a batch share theirs."""
 DEBIT, CREDIT = "debit", "credit"
 
 
@@ -70,8 +73,8 @@ def _common(transfer: Transfer) -> bytes:
             "amount": transfer.amount_minor,
             "currency": transfer.asset,
             "code": transfer.code,
-            "created_at": rfc3339(transfer.created_at),
-            "effective_at": rfc3339(transfer.effective_at),
+            "created_at": _time(transfer.created_at),
+            "effective_at": _time(transfer.effective_at),
         }
     )
 

@@ -196,6 +196,7 @@ async def _small_book() -> MemoryBook:
 
 
 FAULTS: dict[str, dict[str, Any]] = {
+    "a position is left out": {"position": 4},
     "the amount is not moved": {"amount_minor": 6},
     "money out of nothing": {"credit": Leg(2, 50, 20, 0)},
     "money is lost": {"debit": Leg(3, 90, 0, 20)},

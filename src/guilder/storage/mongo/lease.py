@@ -172,7 +172,8 @@ class Seat:
         """Tell whether the holder has neither ended in time nor said that it needs longer."""
         if seen["now"] < seen["lease"]["until"]:
             return False
-        pulse = await self._heads().find_one({"_id": "pulse"})
+        with translate_errors():
+            pulse = await self._heads().find_one({"_id": "pulse"})
         return (
             pulse is None or pulse["fence"] != seen["fence"] or bool(pulse["until"] <= seen["now"])
         )
@@ -180,7 +181,10 @@ class Seat:
     async def _end_session(self, session_id: UUID) -> None:
         """Roll back what the last holder has left open."""
         admin = self._engine.client.admin
-        await admin.command("killSessions", [{"id": session_id}], codec_options=admin.codec_options)
+        with translate_errors():
+            await admin.command(
+                "killSessions", [{"id": session_id}], codec_options=admin.codec_options
+            )
 
     async def _beat(self, fence: int) -> None:
         """Say over and over that a batch takes longer."""
