@@ -5,10 +5,10 @@ import contextlib
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+
+import httpx2
 
 from benchmarks.report import report
 from benchmarks.server import reachable_directory
@@ -49,11 +49,8 @@ def guilder(
 def _wait_until_ready(process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _DEADLINE_S
     while time.monotonic() < deadline and process.poll() is None:
-        with (
-            contextlib.suppress(urllib.error.URLError, OSError),
-            urllib.request.urlopen(f"{URL}/readyz", timeout=5) as answer,
-        ):
-            if answer.status == 200:
+        with contextlib.suppress(httpx2.TransportError):
+            if httpx2.get(f"{URL}/readyz", timeout=5).is_success:
                 return
         time.sleep(0.01)
     message = "Guilder did not become ready"

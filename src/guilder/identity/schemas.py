@@ -1,6 +1,5 @@
 """The bodies of identity on the wire. Requests refuse fields that are not declared here."""
 
-
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.config import JsonDict
 

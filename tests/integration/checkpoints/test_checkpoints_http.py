@@ -228,6 +228,7 @@ async def test_a_new_process_begins_at_the_newest_checkpoint(
             "UPDATE book_main.transfers SET hash = decode(repeat('00', 32), 'hex') "
             "WHERE position = 2"
         )
+        await owner.execute("UPDATE book_main.head SET hash = decode(repeat('00', 32), 'hex')")
     service = restarted()
     await service.step()
     assert not service.is_right

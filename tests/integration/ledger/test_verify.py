@@ -6,10 +6,7 @@ off with and without moving the head; the head's position and hash changed; ever
 and asset of an account changed; money moved between balances; an account deleted, and one invented
 that holds money; every column of a hold changed, a hold brought back, deleted, invented.
 
-Planted in `TestFaultsOfTheWriter`, as a faulty `decide` would write them, with a chain that fits:
-an amount that the balances do not follow, a credit larger than its debit, a transfer between two
-assets, a capture of more than is held or of another's hold, a release of another amount, an
-overdraft.
+What a faulty writer would plant is in `tests/unit/ledger/test_verify_faults.py`.
 
 Not found, and why: `owner`, `code`, `no_overdraft` and the flags of an account, as the journal does
 not say them; parts of a millisecond, as the chain does not cover them; a rewritten tail whose
@@ -17,55 +14,24 @@ balances and head were rewritten too, which only a hash kept elsewhere can tell.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
-from msgspec.structs import replace
 
 from guilder.ledger import verify as verify_module
-from guilder.ledger.chain import chain_hash
-from guilder.ledger.journal import Journal
 from guilder.ledger.verify import Report, verify
 from guilder.storage import open_storage
 from guilder.storage.base import LedgerStorage
-from guilder.storage.records import Leg, Transfer, TransferKind
-from tests.support.books import NOON, MemoryBook, account, account_id, request, transfer_id
+from guilder.storage.records import Leg, Transfer
+from tests.support.audits import LAST, found, write_a_book
+from tests.support.books import account_id, transfer_id
 from tests.support.databases import DatabaseServer
-from tests.support.postgres_books import created, journal_on
+from tests.support.postgres_books import journal_on
 
 TABLES = ("head", "accounts", "balances", "transfers", "holds", "counters")
-HOLD, CAPTURE, PARTIAL, RELEASE = list(TransferKind)[1:]
-LAST = 12
 
 Tamper = Callable[[str], Awaitable[Report]]
-
-
-async def write_a_book(journal: Journal) -> None:
-    """Write 12 transfers of every kind, in two assets."""
-    await journal.open_accounts(
-        [
-            *(account(name) for name in ("mint", "payer", "payee", "empty")),
-            *(account(name, asset="EUR") for name in ("mint-eur", "euro")),
-        ]
-    )
-
-    def hold(name: str, **fields: Any) -> Any:
-        return request("payer", "payee", 20, id=transfer_id(name), kind=HOLD, **fields)
-
-    def on(name: str, kind: TransferKind, amount: int) -> Any:
-        return request("payer", "payee", amount, kind=kind, hold_id=transfer_id(name))
-
-    group = {"group_id": transfer_id("group")}
-    for batch in (
-        [request("mint", "payer", 500), request("mint-eur", "euro", 70, asset="EUR")],
-        [request("payer", "payee", 30, metadata={"k": "v"}, reference="r"), hold("one")],
-        [on("one", PARTIAL, 5), on("one", CAPTURE, 10), hold("two"), on("two", RELEASE, 0)],
-        [request("payer", "payee", 1, **group), request("payee", "payer", 1, **group)],
-        [hold("open", expires_at=NOON + timedelta(days=9_999)), on("open", PARTIAL, 3)],
-    ):
-        created(await journal.post_all(batch))
 
 
 @pytest.fixture(scope="module")
@@ -322,82 +288,3 @@ async def test_an_invented_hold(tamper: Tamper) -> None:
         "credit_account_id, asset, 1, 1, NULL FROM book_main.holds LIMIT 1"
     )
     found(report, LAST, "the journal has None")
-
-
-class TestFaultsOfTheWriter:
-    """Books that fit themselves, chain and all, and break a rule."""
-
-    @pytest.fixture
-    async def book(self) -> MemoryBook:
-        book = MemoryBook()
-        async with journal_on(book) as journal:
-            await write_a_book(journal)
-        assert (await verify(book)).ok
-        return book
-
-    async def test_a_rewritten_chain_is_held_against_the_balances(self, book: MemoryBook) -> None:
-        rewrite(book, 3, amount_minor=29)
-        found(await verify(book), 3, "the debit account should be at")
-
-    async def test_a_credit_larger_than_its_debit(self, book: MemoryBook) -> None:
-        credit = book.journal[-1].credit
-        rewrite(book, LAST, credit=replace(credit, posted=credit.posted + 1))
-        found(await verify(book), LAST, "the credit account should be at")
-
-    async def test_a_transfer_between_assets(self, book: MemoryBook) -> None:
-        rewrite(book, 3, credit_account_id=account_id("euro"))
-        found(await verify(book), 3, "another asset")
-
-    @pytest.mark.parametrize(
-        ("position", "change", "word"),
-        [
-            (5, {"amount_minor": 21}, "21 is captured or released where 20 is held"),
-            (5, {"amount_minor": 0}, "0 is captured or released where 20 is held"),
-            (8, {"amount_minor": 19}, "19 is captured or released where 20 is held"),
-            (6, {"hold_id": transfer_id("none")}, "its accounts do not have"),
-            (6, {"hold_id": None}, "its accounts do not have"),
-            (6, {"debit_account_id": account_id("empty")}, "its accounts do not have"),
-        ],
-    )
-    async def test_a_capture_that_is_not_covered(
-        self, book: MemoryBook, position: int, change: dict[str, Any], word: str
-    ) -> None:
-        rewrite(book, position, **change)
-        found(await verify(book), position, word)
-
-    async def test_a_reversal_of_nothing_and_of_too_much(self, book: MemoryBook) -> None:
-        """Position 1 moved 500; nothing says that the last transfer takes it back."""
-        rewrite(book, LAST, reverses_id=transfer_id("none"))
-        found(await verify(book), LAST, "which is not in the journal before it")
-        rewrite(book, LAST, reverses_id=book.journal[0].id)
-        found(await verify(book), LAST, "of the 500 of")
-
-    async def test_an_overdraft(self, book: MemoryBook) -> None:
-        mint = account_id("mint")
-        book.account_by_id[mint] = replace(book.account_by_id[mint], no_overdraft=True)
-        found(await verify(book), LAST, "is overdrawn by 500")
-
-    async def test_more_given_back_than_was_reserved(self, book: MemoryBook) -> None:
-        """The same accounts have two holds; the legs are counted, not believed."""
-        leg = book.journal[7].debit
-        rewrite(book, 8, debit=replace(leg, pending_out=leg.pending_out - 1))
-        found(await verify(book), 8, "the debit account should be at")
-
-
-def rewrite(book: MemoryBook, position: int, **changes: Any) -> None:
-    """Change a transfer, and make every hash from there on fit."""
-    journal = book.journal
-    journal[position - 1] = replace(journal[position - 1], **changes)
-    previous = journal[position - 2].hash
-    for index in range(position - 1, len(journal)):
-        previous = chain_hash(previous, journal[index])
-        journal[index] = replace(journal[index], hash=previous)
-    book.end = replace(book.end, hash=previous)
-
-
-def found(report: Report, position: int, words: str) -> None:
-    """Check what the audit told, and that it told no more than it had read by then."""
-    assert not report.ok
-    assert report.difference is not None
-    assert report.difference.position == position, report.difference
-    assert words in report.difference.what
