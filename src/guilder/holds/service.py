@@ -133,12 +133,7 @@ class HoldService:
             return Done(transfer=known, is_replayed=True, counterparty=payee)
         to = await find_recipient(self._identity, order.recipient)
         request = self._request(payer, order, hold_id=hold_id, to=to)
-        outcome = await self._journal.post(request)
-        if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
-            if not await self._wallets.exists(to):
-                raise RecipientNotFound
-            await self._wallets.open_accounts({payer.wallet_id, to}, order.currency)
-            outcome = await self._journal.post(request)
+        outcome = await self._wallets.post(request, (payer.wallet_id, to))
         return self._done(outcome, counterparty=to)
 
     async def show(self, viewer: Principal, hold_id: str) -> HoldView:

@@ -117,10 +117,7 @@ class TransferService:
             request = transfer_request(sender, instruction, to=to, limits=self._limits)
         except (RecipientNotFound, NotFound):
             return await self._sent_before(sender, instruction)
-        outcome = await self._journal.post(request)
-        if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
-            outcome = await self._open_and_post(request, sender.wallet_id, to)
-        return self._sent(outcome)
+        return self._sent(await self._wallets.post(request, (sender.wallet_id, to)))
 
     async def preview(self, sender: Principal, instruction: Instruction) -> Sent:
         """Return what `send` would come to now, and change nothing: not even an account is opened.
@@ -217,15 +214,6 @@ class TransferService:
         if known is not None and known.fingerprint == instruction.fingerprint:
             return Sent(known, is_replayed=True)
         raise RecipientNotFound
-
-    async def _open_and_post(
-        self, request: TransferRequest, sender: WalletId, to: WalletId
-    ) -> Outcome:
-        """Post again, once both wallets have an account in the currency."""
-        if not await self._wallets.exists(to):
-            raise RecipientNotFound
-        await self._wallets.open_accounts({sender, to}, request.asset)
-        return await self._journal.post(request)
 
     def _sent(self, outcome: Outcome) -> Sent:
         if outcome.verdict in (Verdict.CREATED, Verdict.EXISTS) and outcome.transfer is not None:

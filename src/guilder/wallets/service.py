@@ -11,6 +11,7 @@ from guilder.identity.service import IdentityService
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import NotFound
 from guilder.kernel.ids import UserId, WalletId, decode_id
+from guilder.kernel.money import MAX_MINOR
 from guilder.ledger.chart import AccountCode
 from guilder.ledger.errors import AccountClosed
 from guilder.ledger.journal import Journal
@@ -124,16 +125,36 @@ class WalletService:
         return wallet_id
 
     async def post(self, request: TransferRequest, wallet_ids: Sequence[WalletId]) -> Outcome:
-        """Post a transfer between wallets that exist, opening their accounts where they are not.
+        """Post a transfer between wallets, opening their accounts where they are not open.
 
         Raises:
+            RecipientNotFound: One of the wallets does not exist.
             Unavailable: The outcome is unknown; posting it again is safe.
         """
         outcome = await self._journal.post(request)
-        if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
-            await self.open_accounts(wallet_ids, request.asset)
-            outcome = await self._journal.post(request)
-        return outcome
+        if outcome.verdict is not Verdict.ACCOUNT_NOT_FOUND:
+            return outcome
+        if len(await self._wallets.get_many(list(wallet_ids))) < len(set(wallet_ids)):
+            raise RecipientNotFound
+        refusal = await self._refusal_before_opening(request)
+        if refusal is not None:
+            return Outcome(refusal)
+        await self.open_accounts(wallet_ids, request.asset)
+        return await self._journal.post(request)
+
+    async def _refusal_before_opening(self, request: TransferRequest) -> Verdict | None:
+        """Tell why it is not worth opening accounts: nobody without money makes one for another."""
+        if request.debit_account_id == request.credit_account_id:
+            return Verdict.SAME_ACCOUNT
+        if not 1 <= request.amount_minor <= MAX_MINOR:
+            return Verdict.AMOUNT_INVALID
+        accounts = await self._journal.book.accounts([request.debit_account_id])
+        debit = accounts.get(request.debit_account_id)
+        if debit is not None and debit.is_frozen:
+            return Verdict.ACCOUNT_FROZEN
+        if debit is None or debit.available < request.amount_minor:
+            return Verdict.INSUFFICIENT_FUNDS
+        return None
 
     async def view(self, wallet_id: WalletId) -> WalletView:
         """Return a wallet and its balances, from one consistent read.

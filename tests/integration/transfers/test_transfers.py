@@ -16,7 +16,6 @@ from guilder.ledger.errors import (
     InsufficientFunds,
     SameAccount,
 )
-from guilder.storage.postgres.storage import PostgresStorage
 from guilder.transfers.service import Sent
 from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.errors import RecipientNotFound
@@ -141,13 +140,7 @@ async def test_a_frozen_wallet_sends_nothing_and_still_receives(
 ) -> None:
     recipient = await people.person()
     await people.send(sender, recipient, 10)
-    assert isinstance(people.storage, PostgresStorage)
-    async with people.storage.engine.acquire() as connection, connection.transaction():
-        await connection.execute("UPDATE book_main.head SET revision = revision + 1")
-        await connection.execute(
-            "UPDATE book_main.balances SET is_frozen = true WHERE account_id = $1",
-            wallet_account_id(sender.wallet_id, "USD"),
-        )
+    await people.journal.freeze(wallet_account_id(sender.wallet_id, "USD"), is_frozen=True)
     with pytest.raises(AccountFrozen):
         await people.send(sender, recipient, 1)
     await people.send(recipient, sender, 5)
@@ -157,13 +150,7 @@ async def test_a_frozen_wallet_sends_nothing_and_still_receives(
 async def test_a_closed_wallet_gets_nothing(people: People, sender: User) -> None:
     recipient = await people.person()
     await people.wallets.open_accounts([recipient.wallet_id], "USD")
-    assert isinstance(people.storage, PostgresStorage)
-    async with people.storage.engine.acquire() as connection, connection.transaction():
-        await connection.execute("UPDATE book_main.head SET revision = revision + 1")
-        await connection.execute(
-            "UPDATE book_main.balances SET is_closed = true WHERE account_id = $1",
-            wallet_account_id(recipient.wallet_id, "USD"),
-        )
+    await people.journal.close(wallet_account_id(recipient.wallet_id, "USD"))
     with pytest.raises(AccountClosed):
         await people.send(sender, recipient, 1)
     assert await people.available(sender) == 100
@@ -231,3 +218,13 @@ class TestRetries:
         again = await people.send(sender, to, 30, key="k")
         assert (again.is_replayed, again.transfer) == (True, first.transfer)
         assert [await people.available(user) for user in (recipient, stranger)] == [30, 0]
+
+
+async def test_nobody_without_money_opens_an_account_in_anothers_wallet(
+    people: People, sender: User
+) -> None:
+    recipient = await people.person()
+    for currency, amount in (("EUR", 1), ("USD", 101)):
+        with pytest.raises(InsufficientFunds):
+            await people.send(sender, recipient, amount, currency=currency)
+    assert await people.journal.book.accounts_of(recipient.wallet_id) == []
