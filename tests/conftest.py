@@ -11,7 +11,7 @@ from guilder.storage.postgres.storage import PostgresStorage
 from tests.support.databases import Database, DatabaseServer, Server, database_server
 from tests.support.mongo import MongoServer, mongo_server
 
-ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql").split(","))
+ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql,mongodb").split(","))
 """Every test with `storage` or `new_storage` runs on each. Each is the name of the fixture that has
 its server."""
 

@@ -75,7 +75,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = Field(
         default=None,
-        description="`postgresql://...` of your own server; else the bundled PostgreSQL runs.",
+        description="`postgresql://...` or `mongodb://...` of your own server; else the bundled "
+        "PostgreSQL runs.",
     )
     database_owner_url: SecretStr | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""Three MongoDB servers, of which the primary is killed in the middle of batches, again and again.
+"""Three MongoDB servers, of which the primary is killed in the middle of batches, and again.
 
 `GUILDER_TEST_PRIMARY_KILLS` says how often. Before each kill both secondaries stand still for a
 moment, or are dead already, so that whatever the primary acknowledges alone is lost with it.
@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -25,7 +26,15 @@ from guilder.ledger.verify import verify
 from guilder.storage import open_storage
 from guilder.storage.mongo import engine as engine_module
 from tests.support.books import account, account_id, request
-from tests.support.mongo import Mongod, ReplicaSet, direct, eventually, replica_set
+from tests.support.mongo import (
+    LEAK,
+    Mongod,
+    ReplicaSet,
+    collect_leaks,
+    direct,
+    eventually,
+    replica_set,
+)
 
 KILLS = int(os.environ.get("GUILDER_TEST_PRIMARY_KILLS", "5"))
 CALLERS = 8
@@ -74,7 +83,7 @@ class Crowd:
 
 
 async def kill_all_one_by_one(made: ReplicaSet, crowd: "Crowd") -> Mongod:
-    """Kill the secondaries, give the primary time to acknowledge alone, kill it, start the others."""
+    """Kill the secondaries, let the primary acknowledge alone, kill it, start the others."""
     primary = await made.primary()
     others = [member for member in made.members if member is not primary]
     for member in others:
@@ -134,6 +143,7 @@ async def run(made: ReplicaSet, name: str, kills: int) -> tuple[Counter[str], li
         await asyncio.gather(*callers, return_exceptions=True)
         await journal.stop()
         await storage.close()
+        await collect_leaks()
     faults["retries"] = crowd.retries
     faults["acknowledged"] = len(crowd.created)
     return faults, recovery_s
@@ -177,21 +187,23 @@ async def _compare(journal: Journal, crowd: Crowd) -> Counter[str]:
     )
 
 
+@pytest.mark.filterwarnings(LEAK)
 async def test_nothing_acknowledged_is_lost_or_doubled(
     three: ReplicaSet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     faults, recovery_s = await run(three, "majority", KILLS)
     acknowledged, retries = faults.pop("acknowledged"), faults.pop("retries")
     with capsys.disabled():
-        print(
+        sys.stdout.write(
             f"\nmongodb: {KILLS} primaries killed, {acknowledged} acknowledged, "
-            f"{retries} asked again, recovery {sorted(round(each, 1) for each in recovery_s)} s"
+            f"{retries} asked again, recovery {sorted(round(each, 1) for each in recovery_s)} s\n"
         )
     assert +faults == Counter()
     assert acknowledged > KILLS * 200
     assert sorted(recovery_s)[KILLS // 2] <= 10.0
 
 
+@pytest.mark.filterwarnings(LEAK)
 async def test_a_primary_that_acknowledges_alone_is_found_out(
     three: ReplicaSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ done
 
 def test_the_tour_of_the_readme_works(guilder: TemporaryGuilder, tmp_path: Path) -> None:
     make, first, second = (text for text, _ in _BLOCK.findall((ROOT / "README.md").read_text()))
-    assert re.findall(r"^make \w+", make, re.MULTILINE) == ["make demo", "make run"]
+    assert re.findall(r"^make \w+", make, re.MULTILINE) == ["make run", "make test"]
     first = first.rstrip() + " > opened.txt\n"
     printed = _run([first, _PRESS_PAY, second], base=guilder.url, directory=tmp_path)
     assert printed[-1].splitlines()[-1] == "7500"

@@ -88,6 +88,6 @@ def _ready_line(settings: Settings) -> str:
     parts = [f"Guilder is ready at {settings.base_url}"]
     if settings.docs_enabled:
         parts.append(f"docs at {settings.base_url}/docs")
-    where = "your PostgreSQL" if settings.database_url else str(settings.data_directory)
+    where = "your own database" if settings.database_url else str(settings.data_directory)
     parts.append(f"data in {where}")
     return " - ".join(parts)

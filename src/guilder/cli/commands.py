@@ -33,7 +33,8 @@ app.add_typer(reference, name="reference", hidden=True)
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        help="postgresql://... of your own server; without it the bundled PostgreSQL is used. "
+        help="postgresql://... or mongodb://... of your own server; without it the bundled "
+        "PostgreSQL is used. "
         "Others on this machine can see options: with a password, set GUILDER_DATABASE_URL."
     ),
 ]

@@ -12,7 +12,6 @@ from guilder.storage import open_storage
         "mongodb://user:secret@host:port/db",
         "mongodb://user:secret@/db",
         "mongodb://user:sec@ret@host/db",
-        "mongodb://user:secret@host/db?authMechanism=NONE",
     ],
 )
 async def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from rich.console import Console
 
 from guilder.cli.demo.answers import Verification
+from guilder.cli.demo.database import own_database
 from guilder.cli.demo.failure import StoryStopped
 from guilder.cli.demo.scorecard import Scorecard
 from guilder.cli.demo.server import ENDINGS, TemporaryGuilder
@@ -43,7 +44,7 @@ def _elsewhere(console: Console, url: str) -> Scorecard:
 
 
 def _on_its_own(console: Console) -> Scorecard:
-    with TemporaryGuilder() as guilder:
+    with own_database() as settings, TemporaryGuilder(settings) as guilder:
         console.print(f"Starting a Guilder of its own in {guilder.directory}")
         with console.status("Starting its database"):
             guilder.start()

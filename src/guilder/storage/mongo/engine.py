@@ -26,7 +26,7 @@ Session = AsyncClientSession
 
 DEFAULT_DATABASE = "guilder"
 WRITE_TIMEOUT_MS = 10_000
-_OPEN_TIMEOUT_S = 8
+_OPEN_TIMEOUT_S = 5
 _PING_TIMEOUT_S = 3
 COMMIT_FOR_S = 10
 """A commit whose answer was lost is asked about for so long; then its outcome is unknown."""
