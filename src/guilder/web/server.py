@@ -88,7 +88,11 @@ def make_server(
 
 def run(server: Server, listener: socket.socket) -> bool:
     """Serve on a bound socket until a signal says to stop; tell whether it ever started."""
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+    # uvicorn ends the process when the app does not start. Whoever runs it knows better why.
+    with (
+        contextlib.suppress(SystemExit),
+        asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner,
+    ):
         runner.run(server.serve(sockets=[listener]))
     return server.started
 
