@@ -8,6 +8,8 @@ from guilder.cli.exit_codes import ExitCode
 from guilder.settings import environment_without_settings
 from tests.support.databases import reachable_directory
 
+SERVE = [sys.executable, "-m", "guilder.cli", "serve"]
+
 
 def test_a_data_directory_in_use_is_named() -> None:
     with reachable_directory() as directory:
@@ -16,8 +18,7 @@ def test_a_data_directory_in_use_is_named() -> None:
         with (data / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             ended = subprocess.run(
-                [sys.executable, "-m", "guilder.cli", "serve", "--port", "0"]
-                + ["--data-directory", str(data)],
+                [*SERVE, "--port", "0", "--data-directory", str(data)],
                 env=environment_without_settings(),
                 capture_output=True,
                 text=True,

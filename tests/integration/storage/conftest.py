@@ -1,9 +1,20 @@
-from collections.abc import AsyncIterator
+"""Fixtures for the bundled server's own tests, and for those of MongoDB."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from guilder.storage.mongo.storage import MongoStorage
+from tests.support.databases import reachable_directory
+
+
+@pytest.fixture(scope="module")
+def used() -> Iterator[Path]:
+    """A data directory that the tests of this module use one after the other."""
+    with reachable_directory() as directory:
+        yield directory / "data"
 
 
 @pytest.fixture
