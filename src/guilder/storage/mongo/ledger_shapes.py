@@ -29,7 +29,6 @@ from guilder.storage.records import (
 
 Body = dict[str, Any]
 
-_NO_METADATA = "{}"
 _DIGEST = 32
 _decode_counted = msgspec.json.Decoder(tuple[Counted, ...]).decode
 _encode_counted = msgspec.json.Encoder().encode
@@ -180,14 +179,13 @@ def account_of(body: Body) -> Account:
 
 
 def transfer_body(transfer: Transfer) -> Body:
-    """Return a transfer as a document; the amounts first, where the validator looks."""
+    """Return a transfer as a document: the amounts first, and nothing for what it has not."""
     debit, credit = transfer.debit, transfer.credit
     check(type(transfer.amount_minor) is int, "amounts are integers")
     check(len(transfer.fingerprint) == len(transfer.hash) == _DIGEST, "a digest has 32 bytes")
     check(transfer.effective_at.tzinfo is not None, "a stored time is aware")
-    for text in (transfer.code, transfer.reference):
-        _check_text(text)
-    return {
+    _check_text(transfer.code)
+    body: Body = {
         "_id": Int64(transfer.position),
         "amount_minor": Int64(transfer.amount_minor),
         "debit_sequence": Int64(debit.sequence),
@@ -204,19 +202,24 @@ def transfer_body(transfer: Transfer) -> Body:
         "credit_account_id": transfer.credit_account_id,
         "asset": transfer.asset,
         "code": transfer.code,
-        "group_id": transfer.group_id,
-        "hold_id": transfer.hold_id,
-        "reverses_id": transfer.reverses_id,
-        "counted": _encode_counted(transfer.counted).decode() if transfer.counted else None,
-        "expires_at": transfer.expires_at,
         "effective_at": transfer.effective_at,
         "created_at": transfer.created_at,
-        "reference": transfer.reference,
-        # As text: a key with a dot or a dollar sign stays what it is.
-        "metadata": _metadata_text(transfer.metadata) if transfer.metadata else _NO_METADATA,
         "fingerprint": transfer.fingerprint,
         "hash": transfer.hash,
     }
+    for field in ("group_id", "hold_id", "reverses_id", "expires_at"):
+        value = getattr(transfer, field)
+        if value is not None:
+            body[field] = value
+    if transfer.counted:
+        body["counted"] = _encode_counted(transfer.counted).decode()
+    if transfer.reference:
+        _check_text(transfer.reference)
+        body["reference"] = transfer.reference
+    if transfer.metadata:
+        # As text: a key with a dot or a dollar sign stays what it is.
+        body["metadata"] = _metadata_text(transfer.metadata)
+    return body
 
 
 def _metadata_text(metadata: dict[str, str]) -> str:
@@ -243,15 +246,15 @@ def transfer_of(body: Body) -> Transfer:
         amount_minor=int(body["amount_minor"]),
         asset=body["asset"],
         code=body["code"],
-        group_id=body["group_id"],
-        hold_id=body["hold_id"],
-        reverses_id=body["reverses_id"],
-        counted=_decode_counted(body["counted"]) if body["counted"] else (),
-        expires_at=body["expires_at"],
+        group_id=body.get("group_id"),
+        hold_id=body.get("hold_id"),
+        reverses_id=body.get("reverses_id"),
+        counted=_decode_counted(body["counted"]) if "counted" in body else (),
+        expires_at=body.get("expires_at"),
         effective_at=body["effective_at"],
         created_at=body["created_at"],
-        reference=body["reference"],
-        metadata=msgspec.json.decode(body["metadata"]),
+        reference=body.get("reference", ""),
+        metadata=msgspec.json.decode(body["metadata"]) if "metadata" in body else {},
         fingerprint=body["fingerprint"],
         debit=_leg(body, "debit"),
         credit=_leg(body, "credit"),
