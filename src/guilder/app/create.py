@@ -127,9 +127,12 @@ def _user_of(scope: Scope) -> str | None:
             if scheme.lower() != "bearer":
                 return None
             try:
-                return str(scope["app"].state.identity.principal(token).user_id)
+                principal = scope["app"].state.identity.principal(token)
             except GuilderError:
                 return None  # The route says what is wrong with it.
+            # The route that asks who this is need not verify the token again.
+            scope.setdefault("state", {})["principal"] = principal
+            return str(principal.user_id)
     return None
 
 

@@ -39,6 +39,9 @@ def authenticate(request: Request) -> Principal:
     Raises:
         Unauthenticated: There is no valid access token.
     """
+    known: Principal | None = request.scope.get("state", {}).get("principal")
+    if known is not None:
+        return known
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != _SCHEME:
         raise Unauthenticated

@@ -35,7 +35,7 @@ async def refuse_ambiguous_json(request: Request) -> None:
 def check_json(body: bytes) -> None:
     """Raise `Malformed` unless the bytes are unambiguous JSON."""
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_once_each, parse_constant=_no_constant)
+        value = _DECODER.decode(body.decode())
         if _ESCAPE.search(body):
             _check_characters(value)
     except (ValueError, RecursionError) as error:
@@ -68,3 +68,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(name: str) -> None:
     """Refuse `NaN` and `Infinity`, which JSON does not have."""
     raise Malformed(f"{name} is not JSON.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once_each, parse_constant=_no_constant)
+"""Made once: `json.loads` with hooks makes one for every call."""

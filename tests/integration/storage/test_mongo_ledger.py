@@ -259,7 +259,7 @@ class _CancelledAt:
             task.cancel()
 
 
-@pytest.mark.parametrize("size", [3, 1_100])
+@pytest.mark.parametrize("size", [3, 2_100])
 async def test_cancelled_at_any_command_nothing_is_left(
     mongodb_storage: MongoStorage, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:

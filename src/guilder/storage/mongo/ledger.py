@@ -46,8 +46,9 @@ from guilder.storage.records import Account, Counter, Head, Hold, Transfer
 
 R = TypeVar("R")
 
-AT_ONCE = 512
-"""Documents in one command: while the server writes these, we make the next."""
+AT_ONCE = 2_048
+"""Documents in one command: while the server writes these, we make the next. Measured: with fewer
+the overhead of a command shows."""
 _TURNS_TO_SEND = 4
 """Turns of the event loop until a command is on its way."""
 

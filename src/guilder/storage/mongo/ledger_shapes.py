@@ -30,6 +30,7 @@ from guilder.storage.records import (
 Body = dict[str, Any]
 
 _DIGEST = 32
+_INT = {int}
 _decode_counted = msgspec.json.Decoder(tuple[Counted, ...]).decode
 _encode_counted = msgspec.json.Encoder().encode
 _encode_metadata = msgspec.json.Encoder(order="deterministic").encode
@@ -152,11 +153,14 @@ def account_body(account: Account) -> Body:
 
 def balances_body(account: Account) -> Body:
     """Return what changes about an account."""
+    posted, pending_in, pending_out = account.posted, account.pending_in, account.pending_out
+    sequence = account.sequence
+    check({type(posted), type(pending_in), type(pending_out), type(sequence)} == _INT, "int64 only")
     return {
-        "posted": long(account.posted),
-        "pending_in": long(account.pending_in),
-        "pending_out": long(account.pending_out),
-        "sequence": long(account.sequence),
+        "posted": Int64(posted),
+        "pending_in": Int64(pending_in),
+        "pending_out": Int64(pending_out),
+        "sequence": Int64(sequence),
     }
 
 
