@@ -32,8 +32,8 @@ from guilder.storage.base import LedgerStorage, Storage
 from guilder.storage.errors import DuplicateDocument
 from guilder.storage.records import Transfer
 
-_REST = 9
-"""Rest so many times as long as a page took: the audit takes a tenth of this process, no more.
+_REST = 19
+"""Rest so many times as long as a page took: the audit takes a twentieth of this process, no more.
 Payments come first; what they leave behind is caught up with when they are fewer."""
 
 _log = structlog.get_logger(__name__)
