@@ -245,18 +245,18 @@ async def test_the_books_time_never_runs_backwards(mongodb_storage: MongoStorage
 
 
 class _CancelledAt:
-    """Cancels the task in the middle of a batch, at its n-th command."""
+    """Cancels a task in the middle of its batch, at its n-th command."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.calls = 0
+        self.task: asyncio.Task[None] | None = None
 
     def count(self) -> None:
         self.calls += 1
         if self.calls == self.number:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
+            assert self.task is not None
+            self.task.cancel()
 
 
 @pytest.mark.parametrize("size", [3, 2_100])
@@ -281,7 +281,7 @@ async def test_cancelled_at_any_command_nothing_is_left(
         head = await book.head()
         before = await book.accounts_after(None, 10), await book.holds_after(None, 5_000)
         armed = _CancelledAt(number)
-        attempt = asyncio.create_task(Journal(book)._attempt(asked, []))
+        attempt = armed.task = asyncio.create_task(Journal(book)._attempt(asked, []))
         (result,) = await asyncio.gather(attempt, return_exceptions=True)
         armed.number = -1
         if not isinstance(result, BaseException):

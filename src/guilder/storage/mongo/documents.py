@@ -25,6 +25,7 @@ from guilder.storage.mongo.engine import (
     Engine,
     Session,
     commit,
+    to_the_end,
 )
 from guilder.storage.mongo.translate import translate_errors
 
@@ -248,7 +249,10 @@ class TransactionRunner:
 
     async def _step(self, name: str, step: Step) -> Any:  # noqa: ANN401 - what the step returns
         try:
-            return await step(self._engine.database[name], self._session)
+            return await to_the_end(self._sent(name, step))
         except DuplicateDocument:
             self._is_refused = True
             raise
+
+    async def _sent(self, name: str, step: Step) -> Any:  # noqa: ANN401 - what the step returns
+        return await step(self._engine.database[name], self._session)

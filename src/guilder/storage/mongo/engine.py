@@ -193,7 +193,8 @@ async def commit(session: Session) -> None:
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` also while the caller is being cancelled; then let the cancellation go on.
 
-    A commit or an abort cut in the middle would leave locks on the server for a minute.
+    A commit or an abort cut in the middle would leave locks on the server for a minute. So would
+    any other step: the server may come to it after the abort, and begin the transaction again.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -140,7 +140,7 @@ class _MongoBatch:
             cursor = self._database[f"{self._prefix}_{kind}"].find(
                 {field: {"$in": wanted}}, session=self._session, batch_size=len(wanted) + 1
             )
-            return await cursor.to_list()
+            return await to_the_end(cursor.to_list())
 
     async def find_transfers(self, transfer_ids: Sequence[UUID]) -> dict[UUID, Transfer]:
         found = map(transfer_of, await self._find("transfers", "id", transfer_ids))
@@ -233,7 +233,7 @@ class _MongoBatch:
     async def _write(self, command: Body) -> Body:
         with translate_errors():
             try:
-                return await write(self._database, command, self._session)
+                return await to_the_end(write(self._database, command, self._session))
             except OperationFailure as error:
                 if error.code == DUPLICATE_KEY:
                     # Looked up and not found, so it came from another writer in the meantime.
