@@ -7,7 +7,7 @@ what comes out differently is told as the refusal that a waiting writer would ha
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ from guilder.storage.mongo.translate import translate_errors
 
 R = TypeVar("R")
 
-Step = Callable[[AsyncCollection[Body], Session | None], Awaitable[Any]]
+Step = Callable[[AsyncCollection[Body], Session | None], Coroutine[Any, Any, Any]]
 """One call to the database. It may be made again, with the same meaning."""
 
 PREFIX = "documents."
@@ -57,7 +57,8 @@ class Single:
     async def run(self, name: str, step: Step) -> Any:  # noqa: ANN401 - what the step returns
         """Run a step; what it reads is of one moment."""
         with translate_errors():
-            return await step(self._engine.database[name].with_options(read_concern=SNAPSHOT), None)
+            collection = self._engine.database[name].with_options(read_concern=SNAPSHOT)
+            return await to_the_end(step(collection, None))
 
 
 class MongoCollection(Generic[D]):
@@ -249,10 +250,7 @@ class TransactionRunner:
 
     async def _step(self, name: str, step: Step) -> Any:  # noqa: ANN401 - what the step returns
         try:
-            return await to_the_end(self._sent(name, step))
+            return await to_the_end(step(self._engine.database[name], self._session))
         except DuplicateDocument:
             self._is_refused = True
             raise
-
-    async def _sent(self, name: str, step: Step) -> Any:  # noqa: ANN401 - what the step returns
-        return await step(self._engine.database[name], self._session)

@@ -125,7 +125,7 @@ class Engine:
             StorageUnavailable: There is none.
         """
         with translate_errors(), pymongo.timeout(_PING_TIMEOUT_S):
-            await self.database.command("ping")
+            await to_the_end(self.database.command("ping"))
 
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
@@ -193,8 +193,9 @@ async def commit(session: Session) -> None:
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     """Await `work` also while the caller is being cancelled; then let the cancellation go on.
 
-    A commit or an abort cut in the middle would leave locks on the server for a minute. So would
-    any other step: the server may come to it after the abort, and begin the transaction again.
+    Every call to the driver goes through here. A commit or an abort cut in the middle would leave
+    locks on the server for a minute. So would any other step: the server may come to it after the
+    abort, and begin the transaction again. And the driver drops sockets that were connecting.
     """
     task = asyncio.ensure_future(work)
     try:

@@ -21,7 +21,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from guilder.storage.errors import StorageUnavailable
-from guilder.storage.mongo.engine import Body, Engine, Session
+from guilder.storage.mongo.engine import Body, Engine, Session, to_the_end
 from guilder.storage.mongo.ledger_shapes import head_of
 from guilder.storage.mongo.translate import translate_errors
 from guilder.storage.records import Head
@@ -153,16 +153,16 @@ class Seat:
         }
         database = self._engine.database
         with translate_errors():
-            answer = await database.command(
-                command, session=session, codec_options=database.codec_options
+            answer = await to_the_end(
+                database.command(command, session=session, codec_options=database.codec_options)
             )
         return None if answer["value"] is None else Lease(answer["value"])
 
     async def _look(self) -> Body:
         """Return the lease, the fence and the database's time as they are this moment."""
         with translate_errors():
-            seen = await self._heads().find_one(
-                {"_id": "head"}, {"lease": 1, "fence": 1, "now": "$$NOW"}
+            seen = await to_the_end(
+                self._heads().find_one({"_id": "head"}, {"lease": 1, "fence": 1, "now": "$$NOW"})
             )
         if seen is None:
             raise StorageUnavailable(f"{self._collection} is not there: run the migrations.")
@@ -173,7 +173,7 @@ class Seat:
         if seen["now"] < seen["lease"]["until"]:
             return False
         with translate_errors():
-            pulse = await self._heads().find_one({"_id": "pulse"})
+            pulse = await to_the_end(self._heads().find_one({"_id": "pulse"}))
         return (
             pulse is None or pulse["fence"] != seen["fence"] or bool(pulse["until"] <= seen["now"])
         )
@@ -182,8 +182,10 @@ class Seat:
         """Roll back what the last holder has left open."""
         admin = self._engine.client.admin
         with translate_errors():
-            await admin.command(
-                "killSessions", [{"id": session_id}], codec_options=admin.codec_options
+            await to_the_end(
+                admin.command(
+                    "killSessions", [{"id": session_id}], codec_options=admin.codec_options
+                )
             )
 
     async def _beat(self, fence: int) -> None:

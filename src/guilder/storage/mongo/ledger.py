@@ -111,9 +111,8 @@ class MongoLedger(MongoReads):
             return
         with translate_errors():
             try:
-                await self._engine.database[f"{self._prefix}_accounts"].insert_many(
-                    missing.values(), ordered=False
-                )
+                collection = self._engine.database[f"{self._prefix}_accounts"]
+                await to_the_end(collection.insert_many(list(missing.values()), ordered=False))
             except BulkWriteError as error:
                 told = error.details["writeErrors"]
                 if error.details["writeConcernErrors"] or {e["code"] for e in told} != {

@@ -9,7 +9,14 @@ from bson.int64 import Int64
 from pymongo.asynchronous.collection import AsyncCollection
 
 from guilder.storage.base import TransferFilter
-from guilder.storage.mongo.engine import READ_TIMEOUT_MS, SNAPSHOT, Body, Engine, Session
+from guilder.storage.mongo.engine import (
+    READ_TIMEOUT_MS,
+    SNAPSHOT,
+    Body,
+    Engine,
+    Session,
+    to_the_end,
+)
 from guilder.storage.mongo.ledger_shapes import (
     TOTALS,
     account_of,
@@ -49,7 +56,7 @@ class MongoReads:
                 batch_size=limit or 10_000,
                 max_time_ms=READ_TIMEOUT_MS,
             )
-            return [shape(body) for body in await cursor.to_list()]
+            return [shape(body) for body in await to_the_end(cursor.to_list())]
 
     def _collection(self, kind: str) -> AsyncCollection[Body]:
         collection = self._engine.database[f"{self._prefix}_{kind}"]
@@ -128,8 +135,11 @@ class MongoReads:
     async def totals(self) -> list[Total]:
         """Return the sums of balances by asset and account code, from one consistent read."""
         with translate_errors():
-            sums = await self._collection("accounts").aggregate(TOTALS, session=self._session)
-            return [total_of(body) for body in await sums.to_list()]
+            return [total_of(body) for body in await to_the_end(self._sums())]
+
+    async def _sums(self) -> list[Body]:
+        found = await self._collection("accounts").aggregate(TOTALS, session=self._session)
+        return await found.to_list()
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
