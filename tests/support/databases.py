@@ -205,7 +205,8 @@ async def database_server() -> AsyncIterator[DatabaseServer]:
         await server.close()
         return
     with reachable_directory() as directory:
-        embedded = EmbeddedPostgres(directory / "data")
+        # Several Guilders and hundreds of racers at once.
+        embedded = EmbeddedPostgres(directory / "data", settings={"max_connections": "400"})
         await embedded.start()
         try:
             server = DatabaseServer(url_of(embedded, APPLICATION), url_of(embedded, OWNER))

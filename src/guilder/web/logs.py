@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 import msgspec
 import structlog
@@ -15,6 +15,18 @@ from guilder.middlewares.redaction import redact
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _NEVER_STARTED: Final = ("Traceback", "Application startup failed")
 _encode = msgspec.json.Encoder().encode
+
+
+class _StandardError:
+    """Standard error as it is when a line is written: loggers outlive a stream that is replaced."""
+
+    def write(self, text: str) -> int:
+        """Write a line."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Let it out."""
+        sys.stderr.flush()
 
 
 def configure_logging(*, level: str, as_json: bool) -> None:
@@ -39,10 +51,10 @@ def configure_logging(*, level: str, as_json: bool) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_StandardError())
     handler.addFilter(_says_something_new)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
