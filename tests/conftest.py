@@ -13,8 +13,8 @@ from tests.support.mongo import MongoServer, mongo_server
 
 ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql").split(","))
 """Every test with `storage` or `new_storage` runs on each. Each is the name of the fixture that has
-its server. MongoDB has tests of its own in every run; `GUILDER_TEST_ENGINES=postgresql,mongodb` runs
-all others on it too."""
+its server. MongoDB has tests of its own in every run; `GUILDER_TEST_ENGINES=postgresql,mongodb`
+runs all others on it too."""
 
 
 @pytest.fixture(scope="session")
