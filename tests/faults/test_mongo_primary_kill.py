@@ -7,7 +7,6 @@ moment, or are dead already, so that whatever the primary acknowledges alone is 
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections import Counter
@@ -101,13 +100,13 @@ async def kill_the_primary(made: ReplicaSet, _crowd: "Crowd") -> Mongod:
     primary = await made.primary()
     others = [member for member in made.members if member is not primary]
     for member in others:
-        member.signal(signal.SIGSTOP)
+        member.hang()
     try:
         await asyncio.sleep(STANDSTILL_S)
         primary.kill()
     finally:
         for member in others:
-            member.signal(signal.SIGCONT)
+            member.go_on()
     return primary
 
 

@@ -101,15 +101,21 @@ class Mongod:
             self._process.kill()
             self._process.wait(_PATIENCE_S)
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP."""
+    def hang(self) -> None:
+        """Stop every thread of it. A signal takes effect a little after it is sent."""
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
+
+    def go_on(self) -> None:
+        """End what `hang` began."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Ask it to end, and wait."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGCONT)
+            self.go_on()
             self._process.terminate()
             try:
                 self._process.wait(_PATIENCE_S)

@@ -1,7 +1,7 @@
 """Which MongoDB deployments are refused, how a lost server is told, and how the schema changes."""
 
 import asyncio
-import signal
+import contextlib
 from typing import Any
 
 import pytest
@@ -55,18 +55,22 @@ async def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.filterwarnings(LEAK)
 async def test_while_the_server_hangs_or_is_away_calls_are_unavailable() -> None:
-    async with replica_set(1, settings={"electionTimeoutMillis": 1000}) as made:
+    async with (
+        replica_set(1, settings={"electionTimeoutMillis": 1000}) as made,
+        contextlib.AsyncExitStack() as closing,
+    ):
         (server,) = made.members
         storage = await open_storage(made.url + f"&{QUICK}&socketTimeoutMS=500")
+        closing.push_async_callback(storage.close)
         await storage.migrate([Parcel])
         written = parcel()
         await storage.documents(Parcel).insert(written)
-        server.signal(signal.SIGSTOP)
+        server.hang()
         with pytest.raises(StorageUnavailable):
             await storage.ping()
         with pytest.raises(StorageUnavailable):
             await storage.documents(Parcel).get(written.id)
-        server.signal(signal.SIGCONT)
+        server.go_on()
         server.kill()
         for call in (storage.ping(), storage.migrate([])):
             with pytest.raises(StorageUnavailable):
@@ -79,7 +83,6 @@ async def test_while_the_server_hangs_or_is_away_calls_are_unavailable() -> None
                     break
                 except StorageUnavailable:
                     await asyncio.sleep(0.05)
-        await storage.close()
     await collect_leaks()
 
 
