@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from guilder.identity.models import User
 from guilder.kernel.currency import UnknownCurrency
-from guilder.kernel.ids import new_id
 from guilder.ledger.errors import (
     AccountClosed,
     AccountFrozen,
@@ -68,8 +67,8 @@ async def test_a_recipient_is_found_by_any_of_his_addresses(people: People, send
         Recipient(email="no address"),
         Recipient(phone="+12025550199"),
         Recipient(phone="1"),
-        Recipient(wallet_id=new_id("wallet")),
-        Recipient(wallet_id=new_id("user")),
+        Recipient(wallet_id="wallet_01h455vb4pex5vsknk084sn02q"),
+        Recipient(wallet_id="user_01h455vb4pex5vsknk084sn02q"),
         Recipient(wallet_id="nonsense"),
         Recipient(),
     ],
