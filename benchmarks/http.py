@@ -2,19 +2,26 @@
 
 Authentication, limits, idempotency, metrics, the access log, the chain and all indexes are on;
 the limits are set so high that they refuse nothing. Passwords are hashed cheaply, as signing in is
-not measured.
+not measured. Only one Guilder runs at a time: in every round it is started anew on each engine's
+database, warmed up, measured and stopped.
 """
 
 import asyncio
 import concurrent.futures
+import contextlib
 import multiprocessing
 import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 
+from benchmarks.engines import POSTGRESQL, Engines, Lender
 from benchmarks.load import Payer, Result, run_load
 from benchmarks.report import percentile, report
-from benchmarks.server import Server, fsync_ms, reachable_directory
+from benchmarks.rounds import Rounds
+from benchmarks.server import fsync_ms, reachable_directory
 from benchmarks.start import PORT, URL, guilder
 from guilder.kernel.clock import utc_now
 from guilder.kernel.ids import WalletId, derived_uuid
@@ -25,49 +32,139 @@ from guilder.storage.base import Storage
 from guilder.wallets.accounts import wallet_account
 
 CONNECTIONS = 64
-SECONDS = 15.0
-WARM_UP_S = 3.0
+SECONDS, SINGLE_S, WARM_UP_S = 6.0, 3.0, 2.0
+"""Of each round."""
+WORKERS = (1, 2)
 _NO_LIMIT = "100000000/60"
 _PASSWORD = "a benchmark needs no secret 1973"  # noqa: S105
+_MONGODB_GOAL = 0.3
 
 
-async def http(server: Server) -> None:
-    """Print `http_transfers` and `http_single`."""
-    with reachable_directory() as directory:
-        async with server.storage() as (storage, url):
-            with guilder(
-                directory / "data",
-                database_url=url,
-                bcrypt_cost="4",
-                rate_limit_address=_NO_LIMIT,
-                rate_limit_user=_NO_LIMIT,
-                rate_limit_sign_in=_NO_LIMIT,
-            ):
-                payers = await _payers(CONNECTIONS)
-                await _fund(storage, payers)
-                await _load(payers, WARM_UP_S)
-                before = await server.pgbench_tps()
-                many = await _load(payers, SECONDS)
-                pgbench = (before + await server.pgbench_tps()) / 2
-                _report("http_transfers", many, CONNECTIONS, pgbench, await fsync_ms(directory))
-                one = await _load(payers[:2], SECONDS / 3, connections=1)
-                _report("http_single", one, 1, pgbench, await fsync_ms(directory))
+@dataclass
+class _Load:
+    """The same load, round by round."""
+
+    name: str
+    connections: int
+    tps: Rounds = field(default_factory=Rounds)
+    latencies_ms: list[float] = field(default_factory=list)
+    errors: int = 0
+
+    def add(self, result: Result) -> None:
+        done = result.statuses[201]
+        self.tps.add(done / result.seconds)
+        self.latencies_ms += result.latencies_ms
+        self.errors += sum(result.statuses.values()) - done
 
 
-def _report(name: str, result: Result, connections: int, pgbench: float, fsync: float) -> None:
-    done = result.statuses[201]
-    report(
-        bench=name,
-        engine="postgresql",
-        connections=connections,
-        tps=done / result.seconds,
-        pgbench_tpcb_tps=pgbench,
-        ratio=done / result.seconds / pgbench,
-        p50_ms=percentile(result.latencies_ms, 0.50),
-        p99_ms=percentile(result.latencies_ms, 0.99),
-        errors=sum(result.statuses.values()) - done,
-        fsync_ms=fsync,
-    )
+@dataclass
+class _Site:
+    """What a Guilder on one engine needs, and what it reached."""
+
+    engine: str
+    url: str
+    directory: Path
+    workers: int
+    payers: list[Payer] = field(default_factory=list)
+    many: _Load = field(default_factory=lambda: _Load("http_transfers", CONNECTIONS))
+    one: _Load = field(default_factory=lambda: _Load("http_single", 1))
+
+    def guilder(self) -> contextlib.AbstractContextManager[object]:
+        """Run Guilder as long as the block lasts."""
+        # One process is the default, which needs no setting.
+        workers = {"workers": str(self.workers)} if self.workers > 1 else {}
+        return guilder(
+            self.directory / "data",
+            database_url=self.url,
+            bcrypt_cost="4",
+            access_ttl_s="86400",
+            rate_limit_address=_NO_LIMIT,
+            rate_limit_user=_NO_LIMIT,
+            rate_limit_sign_in=_NO_LIMIT,
+            **workers,
+        )
+
+    async def measure(self) -> None:
+        """Take one round: many connections, and one where one process serves."""
+        with self.guilder():
+            await _load(self.payers, WARM_UP_S)
+            self.many.add(await _load(self.payers, SECONDS))
+            if self.workers == 1:
+                self.one.add(await _load(self.payers[:2], SINGLE_S, connections=1))
+
+
+async def http(engines: Engines, *, rounds: int, workers: Sequence[int] = WORKERS) -> None:
+    """Print `http_transfers` for each engine and number of processes, and `http_single`.
+
+    Args:
+        engines: The servers that run.
+        rounds: How many times each figure is taken; the medians are printed.
+        workers: Numbers of processes of `guilder serve`, one after the other.
+    """
+    for count in workers:
+        with reachable_directory() as directory:
+            async with contextlib.AsyncExitStack() as stack:
+                sites = [
+                    await stack.enter_async_context(_site(lender, directory, count))
+                    for lender in engines.lenders
+                ]
+                pgbench = Rounds()
+                for _ in range(rounds):
+                    for site in sites:
+                        await site.measure()
+                        if site.engine == POSTGRESQL:
+                            pgbench.add(await engines.postgresql.pgbench_tps())
+                    for lender in engines.lenders:
+                        await lender.settle()
+                _report(sites, pgbench, fsync=await fsync_ms(directory))
+
+
+@contextlib.asynccontextmanager
+async def _site(lender: Lender, directory: Path, workers: int) -> AsyncIterator[_Site]:
+    """Lend a site whose people are registered and have money."""
+    async with lender.storage() as (storage, url):
+        own = directory / lender.engine
+        own.mkdir()
+        site = _Site(lender.engine, url, own, workers)
+        with site.guilder():
+            site.payers = await _payers(CONNECTIONS)
+        await _fund(storage, site.payers)
+        yield site
+
+
+def _report(sites: Sequence[_Site], pgbench: Rounds, *, fsync: float) -> None:
+    first = {load.name: load.tps for load in (sites[0].many, sites[0].one)}
+    for site in sites:
+        for load in (site.many, site.one):
+            if not load.tps.values:
+                continue
+            report(
+                bench=load.name,
+                engine=site.engine,
+                workers=site.workers,
+                connections=load.connections,
+                rounds=len(load.tps.values),
+                **load.tps.figures("tps"),
+                **_beside(site, load, pgbench, postgresql=first[load.name]),
+                p50_ms=percentile(load.latencies_ms, 0.50),
+                p99_ms=percentile(load.latencies_ms, 0.99),
+                errors=load.errors,
+                fsync_ms=fsync,
+            )
+
+
+def _beside(site: _Site, load: _Load, pgbench: Rounds, *, postgresql: Rounds) -> dict[str, float]:
+    """Return the figure to compare with: pgbench's on the same server, or PostgreSQL's own."""
+    if site.engine == POSTGRESQL:
+        return {
+            **pgbench.figures("pgbench_tpcb_tps"),
+            "ratio": load.tps.median / pgbench.median,
+        }
+    return {
+        "postgresql_tps": postgresql.median,
+        "ratio": load.tps.median / postgresql.median,
+        "goal": _MONGODB_GOAL,
+    }
 
 
 async def _load(payers: list[Payer], seconds: float, *, connections: int | None = None) -> Result:

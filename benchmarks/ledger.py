@@ -1,101 +1,112 @@
 """How many transfers a second the ledger commits, against pgbench's TPC-B on the same server.
 
-Between a pgbench run before and one after, so that a machine that drifts drifts for both.
+In every round each figure is taken once, on each engine, with pgbench in between: a machine that
+drifts drifts for all of them.
 """
 
-import hashlib
-import random
-import time
-from uuid import UUID
+import contextlib
+from dataclasses import dataclass, field
 
+from benchmarks import books
+from benchmarks.books import OpenBook, open_book
+from benchmarks.engines import POSTGRESQL, Engines, Lender
 from benchmarks.report import report
-from benchmarks.server import PGBENCH_CLIENTS, Server
-from guilder.kernel.clock import utc_now
-from guilder.kernel.ids import derived_uuid
-from guilder.ledger.journal import BATCH_MAX, Journal
-from guilder.ledger.models import TransferRequest, Verdict
-from guilder.ledger.verify import verify
-from guilder.storage.records import Account
+from benchmarks.rounds import Rounds
+from benchmarks.server import PGBENCH_CLIENTS
+from guilder.ledger.journal import BATCH_MAX
 
 ACCOUNTS = 10_000
-BATCHES = 30
-WARM_UP = 4
-_FINGERPRINT = hashlib.sha256(b"benchmark").digest()
+BATCHES = {"postgresql": 8, "mongodb": 4}
+"""In a round: about three seconds of work for each engine."""
+WARM_UP_ROUNDS = 1
+_MAKERS = {"ledger_uniform": books.uniform, "ledger_hot": books.hot, "ledger_holds": books.holds}
+_MONGODB_GOAL = 0.3
 
 
-async def ledger(server: Server) -> None:
-    """Print `ledger_uniform` and `ledger_hot`."""
-    for name, is_hot in (("ledger_uniform", False), ("ledger_hot", True)):
-        before = await server.pgbench_tps()
-        tps = await _tps(server, is_hot=is_hot)
-        pgbench = (before + await server.pgbench_tps()) / 2
-        report(
-            bench=name,
-            engine="postgresql",
-            accounts=ACCOUNTS,
-            batch=BATCH_MAX,
-            tps=tps,
-            pgbench_tpcb_tps=pgbench,
-            pgbench_clients=PGBENCH_CLIENTS,
-            ratio=tps / pgbench,
-        )
+@dataclass
+class _Case:
+    """One figure on one engine."""
+
+    name: str
+    lender: Lender
+    book: OpenBook
+    size: int
+    tps: Rounds = field(default_factory=Rounds)
+    pgbench: Rounds = field(default_factory=Rounds)
+    _number: int = 0
+
+    async def post(self) -> float:
+        """Post the next batches; return transfers a second. Making them takes no measured time."""
+        batches: list[books.Batch] = []
+        while len(batches) < BATCHES[self.lender.engine]:
+            batches += _MAKERS[self.name](self.book.accounts, self._number, self.size)
+            self._number += 1
+        return await self.book.post(batches)
 
 
-async def _tps(server: Server, *, is_hot: bool) -> float:
-    """Return transfers a second, chain and indexes on, each with an id as the API derives it."""
-    async with server.storage() as (storage, _):
-        journal = Journal(storage.ledger())
-        await journal.start()
-        accounts = await _open_accounts(journal)
-        batches = [_batch(accounts, number, is_hot=is_hot) for number in range(BATCHES)]
-        for batch in batches[:WARM_UP]:
-            await journal.post_all(batch)
-        started = time.perf_counter()
-        for batch in batches[WARM_UP:]:
-            outcomes = await journal.post_all(batch)
-            if any(outcome.verdict is not Verdict.CREATED for outcome in outcomes):
-                message = "a transfer of the benchmark was refused"
-                raise RuntimeError(message)
-        elapsed = time.perf_counter() - started
-        await journal.stop()
-        books = await verify(storage.ledger())
-        if not books.ok:
-            raise RuntimeError(str(books.difference))
-    return BATCH_MAX * (BATCHES - WARM_UP) / elapsed
+async def ledger(
+    engines: Engines, *, rounds: int, batch: int = BATCH_MAX, accounts: int = ACCOUNTS
+) -> None:
+    """Print `ledger_uniform`, `ledger_hot` and `ledger_holds` for each engine.
 
-
-async def _open_accounts(journal: Journal) -> list[UUID]:
-    now = utc_now()
-    accounts = [
-        Account(
-            id=derived_uuid("benchmark-account", str(number)),
-            asset="USD",
-            code="benchmark",
-            owner="benchmark",
-            no_overdraft=False,
-            created_at=now,
-        )
-        for number in range(ACCOUNTS)
-    ]
-    await journal.open_accounts(accounts)
-    return [account.id for account in accounts]
-
-
-def _batch(accounts: list[UUID], number: int, *, is_hot: bool) -> list[TransferRequest]:
-    """Make a batch between random accounts; if hot, each one pays the first account."""
-    choose = random.Random(number)
-    requests = []
-    for line in range(BATCH_MAX):
-        debit, credit = choose.sample(range(1, ACCOUNTS), 2)
-        requests.append(
-            TransferRequest(
-                id=derived_uuid("benchmark", f"{number}-{line}"),
-                debit_account_id=accounts[debit],
-                credit_account_id=accounts[0 if is_hot else credit],
-                amount_minor=choose.randint(1, 10_000),
-                asset="USD",
-                code="benchmark",
-                fingerprint=_FINGERPRINT,
+    Args:
+        engines: The servers that run.
+        rounds: How many times each figure is taken; the medians are printed.
+        batch: Transfers in a database transaction.
+        accounts: Between which they move.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        cases = [
+            _Case(
+                name,
+                lender,
+                await stack.enter_async_context(open_book(lender, accounts=accounts)),
+                batch,
             )
+            for name in _MAKERS
+            for lender in engines.lenders
+        ]
+        for case in cases * WARM_UP_ROUNDS:
+            await case.post()
+        for case in cases * rounds:
+            case.tps.add(await case.post())
+            if case.lender is engines.postgresql:
+                case.pgbench.add(await engines.postgresql.pgbench_tps())
+            await case.lender.settle()
+        for case in cases:
+            await case.book.verify()
+        _report(cases)
+
+
+def _report(cases: list[_Case]) -> None:
+    medians = {case.name: case.tps.median for case in cases if case.lender.engine == POSTGRESQL}
+    for case in cases:
+        report(
+            bench=case.name,
+            engine=case.lender.engine,
+            accounts=len(case.book.accounts),
+            batch=case.size,
+            rounds=len(case.tps.values),
+            **case.tps.figures("tps"),
+            **(_beside_pgbench(case, medians) if case.pgbench.values else _beside(case, medians)),
         )
-    return requests
+
+
+def _beside_pgbench(case: _Case, medians: dict[str, float]) -> dict[str, float]:
+    figures = {
+        **case.pgbench.figures("pgbench_tpcb_tps"),
+        "pgbench_clients": PGBENCH_CLIENTS,
+        "ratio": case.tps.median / case.pgbench.median,
+    }
+    if case.name == "ledger_hot":
+        figures["ratio_to_uniform"] = case.tps.median / medians["ledger_uniform"]
+    return figures
+
+
+def _beside(case: _Case, medians: dict[str, float]) -> dict[str, float]:
+    postgresql_tps = medians[case.name]
+    return {
+        "postgresql_tps": postgresql_tps,
+        "ratio": case.tps.median / postgresql_tps,
+        "goal": _MONGODB_GOAL,
+    }

@@ -38,6 +38,8 @@ def reachable_directory() -> Iterator[Path]:
 class Server:
     """A running PostgreSQL with Guilder's durable settings, and pgbench beside it."""
 
+    engine = "postgresql"
+
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres = postgres
         self._databases = 0
@@ -65,6 +67,17 @@ class Server:
         finally:
             await storage.close()
             await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def settle(self) -> None:
+        """Do nothing: what this server puts off falls on pgbench and the ledger alike."""
+
+    async def version(self) -> str:
+        """Return the server's version."""
+        connection = await asyncpg.connect(**self._postgres.connect_arguments(OWNER))
+        try:
+            return str(await connection.fetchval("SHOW server_version"))
+        finally:
+            await connection.close()
 
     def url(self, database: str) -> str:
         """Return the address of a database, as its owner."""
