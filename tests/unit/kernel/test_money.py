@@ -27,7 +27,7 @@ def usd(amount_minor: int) -> Money:
 
 @pytest.mark.parametrize("amount", [True, 12.0, "12", None])
 def test_an_amount_is_an_int_and_nothing_like_it(amount: Any) -> None:
-    with pytest.raises(InvariantViolation):
+    with pytest.raises(InvariantViolation, match=r"^an amount is an int$"):
         Money(amount, USD)
 
 

@@ -71,6 +71,20 @@ def test_without_another_time_it_counts_from_now(books: Books) -> None:
     assert books.decision([move(1)]).transfers[0].effective_at == NOON
 
 
+def test_a_time_is_kept_to_the_millisecond(books: Books) -> None:
+    """What PostgreSQL keeps and MongoDB cuts would be hashed one way and read another."""
+    given, kept = NOON + timedelta(microseconds=1_999), NOON + timedelta(milliseconds=1)
+    asked = move(60, "h", kind=HOLD, effective_at=given, expires_at=given)
+    (written,) = books.decision([asked]).transfers
+    assert (written.effective_at, written.expires_at) == (kept, kept)
+    assert books.holds[transfer_id("h")].expires_at == kept
+    yesterday = NOON - timedelta(days=1)
+    for given_us in (999_000, 999_999):
+        early = yesterday + timedelta(microseconds=given_us)
+        (written,) = books.decision([move(1, effective_at=early)]).transfers
+        assert written.effective_at == yesterday + timedelta(milliseconds=999)
+
+
 def test_what_an_account_is_stays_as_it_is(books: Books) -> None:
     frozen = account("payee", is_frozen=True, code="special", owner="o", no_overdraft=False)
     books.accounts[frozen.id] = frozen
@@ -165,6 +179,37 @@ class TestHolds:
             expires_at=NOON,
         )
 
+    def test_all_that_is_available_can_be_reserved(self, books: Books) -> None:
+        assert books.decide([move(100, "h", kind=HOLD), move(1, kind=HOLD)]) == [CREATED, POOR]
+
+    @pytest.mark.parametrize("kind", [CAPTURE, PARTIAL, RELEASE])
+    def test_what_settles_a_hold_names_it(self, books: Books, kind: TransferKind) -> None:
+        amount = 0 if kind is RELEASE else 60
+        decision = books.decision([move(60, "h", kind=HOLD), on_hold(kind, amount)])
+        assert [each.hold_id for each in decision.transfers] == [None, transfer_id("h")]
+
+    @pytest.mark.parametrize(("room", "verdict"), [(60, CREATED), (59, Verdict.OVERFLOW)])
+    def test_a_capture_fills_an_account_to_the_brim(
+        self, books: Books, room: int, verdict: Verdict
+    ) -> None:
+        payee = account("payee", posted=AMOUNT_MAX - room)
+        books.accounts[payee.id] = payee
+        assert books.decide([move(60, "h", kind=HOLD), on_hold(CAPTURE, 60)]) == [CREATED, verdict]
+
+    def test_a_hold_can_be_for_giving_back(self, books: Books) -> None:
+        sale = move(60, "sale")
+        back = [
+            request("payee", "payer", 40, kind=HOLD, reverses_id=sale.id),
+            request("payee", "payer", 21, kind=HOLD, reverses_id=sale.id),
+            request("payee", "third", 1, kind=HOLD, reverses_id=sale.id),
+        ]
+        assert books.decide([sale, *back]) == [
+            CREATED,
+            CREATED,
+            Verdict.INSUFFICIENT_FUNDS,
+            Verdict.ORIGINAL_NOT_FOUND,
+        ]
+
     def test_what_is_reserved_cannot_be_spent(self, books: Books) -> None:
         batch = [move(60, "h", kind=HOLD), move(41), move(41, kind=HOLD), move(40)]
         assert books.decide(batch) == [CREATED, POOR, POOR, CREATED]
@@ -241,5 +286,5 @@ class TestHolds:
         assert books.left("h") == 40
 
     def test_an_unknown_kind_is_our_fault(self, books: Books) -> None:
-        with pytest.raises(InvariantViolation):
+        with pytest.raises(InvariantViolation, match=r"^every kind of transfer is decided$"):
             books.decide([move(1, kind=99)])
