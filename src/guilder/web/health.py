@@ -16,6 +16,8 @@ from guilder.middlewares.problems import render
 CHECK_TIMEOUT_S: Final = 2
 Check = Callable[[], Awaitable[str]]
 """Returns a word or two about a thing that is well; raises if it is not."""
+Figures = Callable[[], Awaitable[CollectorRegistry]]
+"""Returns the figures of this moment."""
 
 _NO_STORE: Final = {"Cache-Control": "no-store"}
 
@@ -48,15 +50,14 @@ async def _outcome(check: Check) -> dict[str, bool | str]:
         return {"ok": False, "detail": type(error).__name__}
 
 
-def metrics_route(registry: CollectorRegistry, *, token: str | None) -> Route:
+def metrics_route(figures: Figures, *, token: str | None) -> Route:
     """Return `/metrics` in Prometheus' text form; with a token, a missing page to strangers."""
 
     async def metrics(request: Request) -> Response:
         if token is not None and not _carries(request, token):
             return render(NotFound(), request)
-        return Response(
-            generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_NO_STORE
-        )
+        said = generate_latest(await figures())
+        return Response(said, media_type=CONTENT_TYPE_LATEST, headers=_NO_STORE)
 
     return Route("/metrics", metrics, methods=["GET"])
 
