@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that knows a COMMIT when it sees one, and what can happen
+"""A TCP proxy in front of a database that knows a COMMIT when it sees one, and what can happen
 then."""
 
 import asyncio
@@ -12,6 +12,9 @@ from typing import Self
 
 _BEFORE_START = {80877102, 80877103, 80877104}
 """Codes of the messages that may come before the start-up message: cancel, TLS, GSS."""
+_MONGO_COMMIT = b"\x10commitTransaction\x00"
+"""The first field of a command is its name; its value is a 32-bit 1."""
+_MONGO_NAME_ENDS = 64
 _READ = 65_536
 
 
@@ -48,6 +51,11 @@ class _Link:
 class Proxy:
     """Listens on loopback and passes everything on to `host:port`, as badly as it is told to.
 
+    Args:
+        host: Of the database.
+        port: Of the database.
+        messages: How its clients speak; as PostgreSQL's do, if not said.
+
     Attributes:
         fate: Asked at every COMMIT.
         piece_bytes: If set, both directions arrive in pieces of so many bytes.
@@ -56,8 +64,9 @@ class Proxy:
         met: How many of them met which fate.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, messages: "Messages | None" = None) -> None:
         self._upstream = (host, port)
+        self._messages = messages or postgres_messages
         self._server: asyncio.Server | None = None
         self._links: set[_Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,8 +142,8 @@ class Proxy:
                 link.cut()
 
     async def _requests(self, link: _Link, reader: asyncio.StreamReader) -> None:
-        async for kind, message in _messages(reader):
-            if kind == b"Q" and message[5:].lstrip().upper().startswith(b"COMMIT"):
+        async for is_commit, message in self._messages(reader):
+            if is_commit:
                 self.commits += 1
                 link.fate = self.fate()
                 self.met[link.fate] += 1
@@ -166,8 +175,12 @@ class Proxy:
             await asyncio.sleep(0)
 
 
-async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[tuple[bytes, bytes]]:
-    """Take a client's bytes apart into whole messages: type (none before the start) and bytes."""
+Messages = Callable[[asyncio.StreamReader], AsyncIterator[tuple[bool, bytes]]]
+"""Takes a client's bytes apart into whole messages, and says which of them is a COMMIT."""
+
+
+async def postgres_messages(reader: asyncio.StreamReader) -> AsyncIterator[tuple[bool, bytes]]:
+    """Take apart what a client of PostgreSQL sends: a type (none before the start), a length."""
     has_started = False
     while True:
         try:
@@ -179,4 +192,17 @@ async def _messages(reader: asyncio.StreamReader) -> AsyncIterator[tuple[bytes, 
         body = await reader.readexactly(size - 4)
         if not has_started:
             has_started = struct.unpack("!i", body[:4])[0] not in _BEFORE_START
-        yield kind, kind + length + body
+        is_commit = kind == b"Q" and body.lstrip().upper().startswith(b"COMMIT")
+        yield is_commit, kind + length + body
+
+
+async def mongo_messages(reader: asyncio.StreamReader) -> AsyncIterator[tuple[bool, bytes]]:
+    """Take apart what a client of MongoDB sends: a length, then a header and a command."""
+    while True:
+        try:
+            length = await reader.readexactly(4)
+        except asyncio.IncompleteReadError:
+            return
+        (size,) = struct.unpack("<i", length)
+        body = await reader.readexactly(size - 4)
+        yield _MONGO_COMMIT in body[:_MONGO_NAME_ENDS], length + body

@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 from guilder.kernel.errors import InvalidRequest, check
 from guilder.storage.base import Storage
 from guilder.storage.embedded import EmbeddedPostgres
-from guilder.storage.embedded_files import APPLICATION, OWNER
-from guilder.storage.mongo.engine import Engine as MongoEngine
-from guilder.storage.mongo.storage import MongoStorage
+from guilder.storage.embedded_address import joined_address
+from guilder.storage.embedded_files import APPLICATION, OWNER, Layout
 from guilder.storage.postgres.engine import Address, Engine
 from guilder.storage.postgres.storage import PostgresStorage
 
@@ -27,6 +26,7 @@ async def open_storage(
     url: str | None = None,
     *,
     data_directory: Path | None = None,
+    joins: bool = False,
     owner_url: str | None = None,
     server_account: str = "nobody",
     pool_size: int = 10,
@@ -38,6 +38,7 @@ async def open_storage(
         url: `postgresql://...` or `mongodb://...` for a server of your own; None for the
             bundled PostgreSQL.
         data_directory: Where the bundled one keeps everything. Required without `url`.
+        joins: The bundled one is run by another process of ours, and only connected to.
         owner_url: Where migrations connect, if the role of `url` must not own the schema.
         server_account: System account that runs the bundled one when we are root.
         pool_size: Most connections at once.
@@ -52,6 +53,8 @@ async def open_storage(
     """
     if url is None:
         check(data_directory is not None, "the bundled database needs a data directory")
+        if joins:
+            return await _join_embedded(Path(str(data_directory)), pool_size)
         return await _open_embedded(Path(str(data_directory)), server_account, pool_size)
     scheme = _checked_scheme(url)
     if _checked_scheme(owner_url or url) != scheme:
@@ -76,6 +79,14 @@ async def _open_embedded(data_directory: Path, account: str, pool_size: int) -> 
     return PostgresStorage(engine, owner=lambda: server.connect_arguments(OWNER), server=server)
 
 
+async def _join_embedded(data_directory: Path, pool_size: int) -> Storage:
+    """Connect to the bundled server that another process of ours runs."""
+    layout = Layout(data_directory)
+    engine = Engine(lambda: joined_address(layout, APPLICATION), pool_size=pool_size)
+    await engine.open()
+    return PostgresStorage(engine, owner=lambda: joined_address(layout, OWNER))
+
+
 def _at(url: str) -> Address:
     """Return the address behind a url."""
     return lambda: {"dsn": url}
@@ -85,6 +96,10 @@ async def _open_mongo(
     url: str, owner_url: str | None, pool_size: int, accepted: AbstractSet[str]
 ) -> Storage:
     """Connect to a MongoDB deployment."""
+    # The driver takes 0.15 s to import, which nobody on PostgreSQL need wait for.
+    from guilder.storage.mongo.engine import Engine as MongoEngine  # noqa: PLC0415
+    from guilder.storage.mongo.storage import MongoStorage  # noqa: PLC0415
+
     engine = MongoEngine(url, accepted=accepted, pool_size=pool_size)
     await engine.open()
     return MongoStorage(engine, owner=MongoEngine(owner_url) if owner_url else None)

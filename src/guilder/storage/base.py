@@ -14,7 +14,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Leg, Total, TotalBy, Transfer
 
 Scalar = str | int | bool | datetime
 """What an index may compare. Integers are int64; times are aware UTC."""
@@ -28,6 +28,9 @@ class Document(Struct, frozen=True, kw_only=True):
         unique: Index by index, the fields whose values no two documents share.
             A document in which one of them is None is not in that index.
         indexes: Index by index, the fields to find and order by. `id` ends each of them.
+        sealed: The fields that `vault` seals, each text or None. `guilder keys rotate` walks them.
+        append_only: Documents are inserted and read, and nothing else. Where the application has
+            a role of its own, PostgreSQL refuses it the rest.
 
     Invariants:
         `version` is 1 when inserted and grows by one with every replacement.
@@ -36,6 +39,8 @@ class Document(Struct, frozen=True, kw_only=True):
     collection: ClassVar[str]
     unique: ClassVar[tuple[tuple[str, ...], ...]] = ()
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    sealed: ClassVar[tuple[str, ...]] = ()
+    append_only: ClassVar[bool] = False
 
     id: str
     version: int = 1
@@ -163,8 +168,8 @@ class LedgerBatch(Protocol):
     ) -> None:
         """Write what the new lines changed: balances, holds, counters, and the head."""
 
-    async def set_flags(self, account: Account, head: Head) -> None:
-        """Write `is_frozen` and `is_closed` of an account, and the head's new revision."""
+    async def set_flags(self, accounts: Sequence[Account], head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of accounts, and the head's new revision."""
 
 
 class LedgerReads(Protocol):
@@ -213,8 +218,14 @@ class LedgerReads(Protocol):
     async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
         """Return counters in the order of their ids."""
 
-    async def totals(self) -> list[Total]:
-        """Return the sums of balances by asset and account code, from one consistent read."""
+    async def totals(self, by: TotalBy = TotalBy.CODE) -> list[Total]:
+        """Return the exact sums of balances by asset and code or owner, in the order of both.
+
+        From one consistent read, of accounts that something has happened to.
+        """
+
+    async def legs_at(self, account_ids: Sequence[UUID], position: int) -> dict[UUID, Leg]:
+        """Return what the last transfer up to a position left on each account that had one."""
 
 
 class LedgerStorage(LedgerReads, Protocol):

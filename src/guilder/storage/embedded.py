@@ -25,11 +25,10 @@ import structlog
 
 from guilder.kernel.errors import check
 from guilder.storage import embedded_files as files
+from guilder.storage.embedded_address import DATABASE, connect_arguments
 from guilder.storage.embedded_files import APPLICATION, OWNER, Layout
 from guilder.storage.embedded_processes import end_leftovers, is_ready
 from guilder.storage.errors import DatabaseNotStarted
-
-DATABASE = "guilder"
 
 # Command line settings win over postgresql.conf and ALTER SYSTEM, so what keeps commits safe
 # cannot be edited away. Reasons: see `settings_check` and the operations guide.
@@ -140,14 +139,9 @@ class EmbeddedPostgres:
 
     def connect_arguments(self, role: str, *, database: str = DATABASE) -> dict[str, Any]:
         """Return what `asyncpg.connect` needs to come in as `role`."""
-        return {
-            "host": "127.0.0.1",
-            "port": self.port,
-            "user": role,
-            "password": self._passwords[role],
-            "database": database,
-            "ssl": False,
-        }
+        return connect_arguments(
+            port=self.port, role=role, password=self._passwords[role], database=database
+        )
 
     async def start(self) -> None:
         """Start the server and wait until it takes connections.

@@ -10,7 +10,7 @@ tens of thousands.
 """
 
 from datetime import datetime
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from uuid import UUID
 
 from msgspec import Struct
@@ -135,11 +135,22 @@ class Counter(Struct, frozen=True, gc=False):
     used: int
 
 
+class TotalBy(StrEnum):
+    """What accounts have in common that are added up."""
+
+    CODE = "code"
+    OWNER = "owner"
+
+
 class Total(Struct, frozen=True, kw_only=True):
-    """What stands on all accounts of one code in one asset. A line of the trial balance."""
+    """What stands on all accounts of one code, or of one owner, in one asset.
+
+    By code it is a line of the trial balance.
+    """
 
     asset: str
-    code: str
+    name: str
+    """The code, or the owner."""
     accounts: int
     posted: int
     pending_in: int

@@ -201,7 +201,8 @@ async def test_a_holder_that_works_longer_keeps_the_head(
                 assert not asked.done()
                 found = await batch.load_accounts([account_id("payer")])
                 payer = replace(found[account_id("payer")], is_frozen=True)
-                await batch.set_flags(payer, replace(batch.head, revision=batch.head.revision + 1))
+                moved = replace(batch.head, revision=batch.head.revision + 1)
+                await batch.set_flags([payer], moved)
             assert (await asked).verdict is Verdict.ACCOUNT_FROZEN
 
 

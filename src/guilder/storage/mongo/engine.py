@@ -46,10 +46,11 @@ _PINNED: Mapping[str, Any] = {
     "uuidRepresentation": "standard",
 }
 # What a url may say otherwise. Choosing a server takes longer than an election does by default;
-# a primary that hangs without closing its connections is noticed by the heartbeat.
+# a primary that hangs without closing its connections is noticed by the heartbeat, within the sum
+# of its interval and the time-out of a connection: less than five seconds.
 _DEFAULTS: Mapping[str, Any] = {
     "serverSelectionTimeoutMS": 12_000,
-    "connectTimeoutMS": 5_000,
+    "connectTimeoutMS": 2_500,
     "socketTimeoutMS": 15_000,
     "waitQueueTimeoutMS": 5_000,
     "heartbeatFrequencyMS": 2_000,

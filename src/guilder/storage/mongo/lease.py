@@ -2,8 +2,8 @@
 
 The lease only chooses the writer. What keeps the books right is that every commit changes the head
 document from the fence and revision it was taken at, or does not happen at all. So a writer that
-was paused, and whose lease another one took, cannot commit. A lease lasts two seconds; one that
-works longer says so in time, in a document of its own (the pulse). MongoDB keeps the open
+was paused, and whose lease another one took, cannot commit. A lease lasts less than two seconds;
+one that works longer says so in time, in a document of its own (the pulse). MongoDB keeps the open
 transaction of a dead process, and the locks it holds, for a minute: who takes over a lease ends
 that transaction first.
 """
@@ -26,9 +26,10 @@ from guilder.storage.mongo.ledger_shapes import head_of
 from guilder.storage.mongo.translate import translate_errors
 from guilder.storage.records import Head
 
-LEASE_MS = 2_000
-"""A process killed while it holds the head blocks the others for no longer."""
-PULSE_S = 0.6
+LEASE_MS = 1_750
+"""A process killed while it holds the head blocks the others for two seconds at most: so long, and
+what it takes to find out."""
+PULSE_S = 0.5
 """Beats that fit into a lease with two to spare."""
 WAIT_S = 5.0
 """For the head. Then the caller is told to come back."""

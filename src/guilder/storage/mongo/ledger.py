@@ -190,19 +190,20 @@ class _MongoBatch:
         await self._put("counters", [counter_body(counter) for counter in counters])
         await self._move_head({**head_body(head), "changed_at": self.now})
 
-    async def set_flags(self, account: Account, head: Head) -> None:
-        """Write `is_frozen` and `is_closed` of an account, and the head's new revision.
+    async def set_flags(self, accounts: Sequence[Account], head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of accounts, and the head's new revision.
 
         Raises:
             StorageUnavailable: The head is no longer ours: another writer took it.
         """
-        flags = {"is_frozen": account.is_frozen, "is_closed": account.is_closed}
-        await self._write(
+        updates = [
             {
-                "update": f"{self._prefix}_accounts",
-                "updates": [{"q": {"_id": account.id}, "u": {"$set": flags}}],
+                "q": {"_id": each.id},
+                "u": {"$set": {"is_frozen": each.is_frozen, "is_closed": each.is_closed}},
             }
-        )
+            for each in accounts
+        ]
+        await self._write({"update": f"{self._prefix}_accounts", "updates": updates})
         await self._move_head({"revision": long(head.revision)})
 
     async def _move_head(self, fields: Body) -> None:

@@ -18,16 +18,18 @@ from guilder.storage.mongo.engine import (
     to_the_end,
 )
 from guilder.storage.mongo.ledger_shapes import (
-    TOTALS,
     account_of,
     counter_of,
     head_of,
     hold_of,
+    legs_of,
+    legs_steps,
     total_of,
+    totals_steps,
     transfer_of,
 )
 from guilder.storage.mongo.translate import translate_errors
-from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
+from guilder.storage.records import Account, Counter, Head, Hold, Leg, Total, TotalBy, Transfer
 
 
 class MongoReads:
@@ -132,14 +134,27 @@ class MongoReads:
             "counters", counter_of, _after(counter_id), order=[("_id", 1)], limit=limit
         )
 
-    async def totals(self) -> list[Total]:
-        """Return the sums of balances by asset and account code, from one consistent read."""
-        with translate_errors():
-            return [total_of(body) for body in await to_the_end(self._sums())]
+    async def totals(self, by: TotalBy = TotalBy.CODE) -> list[Total]:
+        """Return the sums of balances by asset and code or owner, from one consistent read."""
+        return [total_of(body) for body in await self._aggregate(totals_steps(by))]
 
-    async def _sums(self) -> list[Body]:
-        found = await self._collection("accounts").aggregate(TOTALS, session=self._session)
-        return await found.to_list()
+    async def legs_at(self, account_ids: Sequence[UUID], position: int) -> dict[UUID, Leg]:
+        """Return what the last transfer up to a position left on each account that had one."""
+        steps = legs_steps(account_ids, position, transfers=f"{self._prefix}_transfers")
+        found = [legs_of(body) for body in await self._aggregate(steps)]
+        return {account_id: leg for account_id, leg in found if leg is not None}
+
+    async def _aggregate(self, steps: list[Body]) -> list[Body]:
+        """Add up over accounts."""
+
+        async def run() -> list[Body]:
+            found = await self._collection("accounts").aggregate(
+                steps, session=self._session, maxTimeMS=READ_TIMEOUT_MS
+            )
+            return await found.to_list()
+
+        with translate_errors():
+            return await to_the_end(run())
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""

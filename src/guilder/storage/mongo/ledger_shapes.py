@@ -6,8 +6,9 @@ third of the cost of the same rules in `$jsonSchema`, which counts at thousands 
 batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from bson.int64 import Int64
@@ -23,6 +24,7 @@ from guilder.storage.records import (
     Hold,
     Leg,
     Total,
+    TotalBy,
     Transfer,
     TransferKind,
 )
@@ -40,6 +42,7 @@ _COUNT = {"$type": "long", "$gte": 0}
 _POSITIVE = {"$type": "long", "$gte": 1}
 _ID = {"$type": "binData"}
 _TIME = {"$type": "date"}
+_SIDES = ("debit", "credit")
 _LEG = ("sequence", "posted", "pending_in", "pending_out")
 
 VALIDATORS: Mapping[str, Body] = {
@@ -79,7 +82,7 @@ VALIDATORS: Mapping[str, Body] = {
     "transfers": {
         "_id": _POSITIVE,
         "amount_minor": _POSITIVE,
-        **{f"{side}_{field}": _LONG for side in ("debit", "credit") for field in _LEG},
+        **{f"{side}_{field}": _LONG for side in _SIDES for field in _LEG},
         "kind": {"$gte": 1, "$lte": len(TransferKind)},
         "id": _ID,
         "fingerprint": _ID,
@@ -306,28 +309,67 @@ def counter_of(body: Body) -> Counter:
     return Counter(body["_id"], int(body["used"]))
 
 
-# As decimals: a sum of longs that leaves int64 becomes a double without a word.
-TOTALS: list[Body] = [
-    {
-        "$group": {
-            "_id": {"asset": "$asset", "code": "$code"},
-            "accounts": {"$sum": 1},
-            **{
-                field: {"$sum": {"$toDecimal": f"${field}"}}
-                for field in ("posted", "pending_in", "pending_out")
-            },
-        }
-    },
-    {"$sort": {"_id.asset": 1, "_id.code": 1}},
-]
-"""The aggregation over accounts that makes `Total`s."""
+def totals_steps(by: TotalBy) -> list[Body]:
+    """Return the aggregation over accounts that makes `Total`s.
+
+    As decimals: a sum of longs that leaves int64 becomes a double without a word.
+    """
+    return [
+        {"$match": {"sequence": {"$gt": 0}}},
+        {
+            "$group": {
+                "_id": {"asset": "$asset", "name": f"${by.value}"},
+                "accounts": {"$sum": 1},
+                **{
+                    field: {"$sum": {"$toDecimal": f"${field}"}}
+                    for field in ("posted", "pending_in", "pending_out")
+                },
+            }
+        },
+        {"$sort": {"_id.asset": 1, "_id.name": 1}},
+    ]
+
+
+def legs_steps(account_ids: Sequence[UUID], position: int, *, transfers: str) -> list[Body]:
+    """Return the aggregation over accounts that finds their newest legs up to a position.
+
+    Args:
+        transfers: Name of the collection. Each side has an index of (account, position), which is
+            read backwards for one entry.
+    """
+    return [
+        {"$match": {"_id": {"$in": list(account_ids)}}},
+        *(
+            {
+                "$lookup": {
+                    "from": transfers,
+                    "localField": "_id",
+                    "foreignField": f"{side}_account_id",
+                    "pipeline": [
+                        {"$match": {"_id": {"$lte": long(position)}}},
+                        {"$sort": {"_id": -1}},
+                        {"$limit": 1},
+                    ],
+                    "as": side,
+                }
+            }
+            for side in _SIDES
+        ),
+        {"$project": dict.fromkeys(_SIDES, 1)},
+    ]
+
+
+def legs_of(body: Body) -> tuple[UUID, Leg | None]:
+    """Return the account of a document of `legs_steps`, and its newest leg if it has one."""
+    found = [(each["_id"], _leg(each, side)) for side in _SIDES for each in body[side]]
+    return body["_id"], max(found, key=lambda each: int(each[0]))[1] if found else None
 
 
 def total_of(body: Body) -> Total:
-    """Return the sums that a document of `TOTALS` holds."""
+    """Return the sums that a document of `totals_steps` holds."""
     return Total(
         asset=body["_id"]["asset"],
-        code=body["_id"]["code"],
+        name=body["_id"]["name"],
         accounts=int(body["accounts"]),
         posted=int(body["posted"].to_decimal()),
         pending_in=int(body["pending_in"].to_decimal()),

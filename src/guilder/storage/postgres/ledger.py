@@ -12,18 +12,20 @@ import msgspec
 
 from guilder.kernel.errors import check
 from guilder.storage.base import LedgerBatch, LedgerReads, TransferFilter
+from guilder.storage.postgres.copy_rows import COLUMNS, copy_rows
 from guilder.storage.postgres.ledger_sql import (
-    TRANSFER_COLUMNS,
     Statements,
     account_of,
     counter_of,
     head_of,
     hold_of,
+    leg_of,
     total_of,
     transfer_of,
     transfer_row,
 )
-from guilder.storage.records import Account, Counter, Head, Hold, Total, Transfer
+from guilder.storage.postgres.stuck_copy import end_stuck_copies
+from guilder.storage.records import Account, Counter, Head, Hold, Leg, Total, TotalBy, Transfer
 
 Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 
@@ -110,9 +112,14 @@ class PostgresReads:
         rows = await self._fetch(self._sql.counters_after, counter_id, limit)
         return [counter_of(row) for row in rows]
 
-    async def totals(self) -> list[Total]:
-        """Return the sums of balances by asset and account code, from one consistent read."""
-        return [total_of(row) for row in await self._fetch(self._sql.totals)]
+    async def totals(self, by: TotalBy = TotalBy.CODE) -> list[Total]:
+        """Return the sums of balances by asset and code or owner, from one consistent read."""
+        return [total_of(row) for row in await self._fetch(self._sql.totals[by])]
+
+    async def legs_at(self, account_ids: Sequence[UUID], position: int) -> dict[UUID, Leg]:
+        """Return what the last transfer up to a position left on each account that had one."""
+        rows = await self._fetch(self._sql.legs_at, account_ids, position)
+        return {row["id"]: leg_of(row) for row in rows}
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         """Return holds in the order of their ids."""
@@ -130,7 +137,12 @@ class PostgresLedger(PostgresReads):
     async def batch(self) -> AsyncIterator[LedgerBatch]:
         """Take the head; commit on leaving, roll back on an exception."""
         async with self._engine.acquire() as connection, connection.transaction():
-            (row,) = await connection.fetch(self._sql.take_head)
+            try:
+                (row,) = await connection.fetch(self._sql.take_head)
+            except asyncpg.LockNotAvailableError:
+                async with self._engine.acquire() as other:
+                    await end_stuck_copies(other, self._sql.transfers)
+                raise
             yield _PostgresBatch(connection, self._sql, head_of(row), row["now"])
 
     @asynccontextmanager
@@ -194,18 +206,20 @@ class _PostgresBatch:
 
     async def append(self, transfers: Iterable[Transfer]) -> None:
         """Write new lines of the journal. They may be made while they are written."""
-        records = map(transfer_row, transfers)
-        first = list(islice(records, COPY_FROM))
+        lines = iter(transfers)
+        first = list(islice(lines, COPY_FROM))
         if len(first) < COPY_FROM:
             if first:
-                await self._connection.execute(self._sql.insert_transfers, *_columns(first))
+                columns = _columns(map(transfer_row, first))
+                await self._connection.execute(self._sql.insert_transfers, *columns)
             return
         schema, table = self._sql.transfers.split(".")
-        await self._connection.copy_records_to_table(
+        await self._connection.copy_to_table(
             table,
             schema_name=schema,
-            columns=list(TRANSFER_COLUMNS),
-            records=chain(first, records),
+            columns=COLUMNS,
+            source=copy_rows(chain(first, lines)),
+            format="binary",
         )
 
     async def advance(
@@ -239,13 +253,11 @@ class _PostgresBatch:
         )
         check(done == "UPDATE 1", "the head is where the batch took it")
 
-    async def set_flags(self, account: Account, head: Head) -> None:
-        """Write `is_frozen` and `is_closed` of an account, and the head's new revision."""
+    async def set_flags(self, accounts: Sequence[Account], head: Head) -> None:
+        """Write `is_frozen` and `is_closed` of accounts, and the head's new revision."""
         done = await self._connection.execute(
             self._sql.set_flags,
-            account.id,
-            account.is_frozen,
-            account.is_closed,
+            *_columns((each.id, each.is_frozen, each.is_closed) for each in accounts),
             head.revision,
             self.head.revision,
         )

@@ -16,6 +16,7 @@ from guilder.storage.records import (
     Hold,
     Leg,
     Total,
+    TotalBy,
     Transfer,
     TransferKind,
 )
@@ -106,10 +107,27 @@ class ReadStatements:  # sql: ours, the name of the schema
             f"SELECT id, used FROM {schema}.counters "
             "WHERE $1::uuid IS NULL OR id > $1 ORDER BY id LIMIT $2"
         )
-        self.totals = (
-            "SELECT asset, code, count(*) AS accounts, sum(posted) AS posted, "
-            f"sum(pending_in) AS pending_in, sum(pending_out) AS pending_out FROM {accounts} "
-            "GROUP BY asset, code ORDER BY asset, code"
+        self.totals = {
+            by: (
+                f"SELECT asset, {by.value} AS name, count(*) AS accounts, sum(posted) AS posted, "
+                f"sum(pending_in) AS pending_in, sum(pending_out) AS pending_out FROM {accounts} "
+                f"WHERE sequence > 0 GROUP BY asset, {by.value} "
+                f'ORDER BY asset COLLATE "C", {by.value} COLLATE "C"'
+            )
+            for by in TotalBy
+        }
+        # A row and a range, for the same reason as in `account_transfers`.
+        newest = " UNION ALL ".join(
+            f"(SELECT position, {side}_sequence AS sequence, {side}_posted AS posted, "
+            f"{side}_pending_in AS pending_in, {side}_pending_out AS pending_out "
+            f"FROM {self.transfers} WHERE ({side}_account_id, position) <= (wanted.id, $2) "
+            f"AND {side}_account_id >= wanted.id "
+            f"ORDER BY {side}_account_id DESC, position DESC LIMIT 1)"
+            for side in _SIDES
+        )
+        self.legs_at = (
+            "SELECT wanted.id, leg.* FROM unnest($1::uuid[]) AS wanted (id) CROSS JOIN LATERAL "
+            f"(SELECT * FROM ({newest}) AS either ORDER BY position DESC LIMIT 1) AS leg"
         )
 
     def account_transfers(
@@ -163,11 +181,12 @@ class Statements(ReadStatements):  # sql: ours, the name of the schema
         # Both times are read again after a wait for the lock; the later one wins, so that the
         # book's time never runs backwards when the clock of the machine does.
         # Who has the head and stops in the middle, paused or cut off, holds up everybody else: he
-        # loses it after two seconds, not after the ten that other transactions have.
+        # loses it before two seconds have passed, not after the ten that other transactions have,
+        # and before those who wait for it are told to come back (`lock_timeout`).
         self.take_head = (
             "SELECT position, hash, revision, greatest(changed_at, "
             "date_trunc('milliseconds', clock_timestamp())) AS now, "
-            "set_config('idle_in_transaction_session_timeout', '2s', true) "
+            "set_config('idle_in_transaction_session_timeout', '1800ms', true) "
             f"FROM {schema}.head FOR UPDATE"
         )
         self.open_account = (
@@ -181,8 +200,11 @@ class Statements(ReadStatements):  # sql: ours, the name of the schema
             "$2::bigint[]) ON CONFLICT (id) DO UPDATE SET used = excluded.used"
         )
         self.set_flags = (
-            f"WITH changed AS (UPDATE {schema}.balances SET is_frozen = $2, is_closed = $3 "
-            f"WHERE account_id = $1) UPDATE {schema}.head SET revision = $4 WHERE revision = $5"
+            f"WITH changed AS (UPDATE {schema}.balances AS balance SET is_frozen = new.is_frozen, "
+            "is_closed = new.is_closed FROM unnest($1::uuid[], $2::boolean[], $3::boolean[]) "
+            "AS new (account_id, is_frozen, is_closed) "
+            "WHERE balance.account_id = new.account_id) "
+            f"UPDATE {schema}.head SET revision = $4 WHERE revision = $5"
         )
         self.insert_transfers = (
             f"INSERT INTO {self.transfers} ({_TRANSFER_FIELDS}) "
@@ -259,12 +281,17 @@ def total_of(row: Row) -> Total:
     """Return the sums that a row holds. PostgreSQL adds int64 up to exact decimals."""
     return Total(
         asset=row["asset"],
-        code=row["code"],
+        name=row["name"],
         accounts=row["accounts"],
         posted=int(row["posted"]),
         pending_in=int(row["pending_in"]),
         pending_out=int(row["pending_out"]),
     )
+
+
+def leg_of(row: Row) -> Leg:
+    """Return the leg that a row holds."""
+    return Leg(row["sequence"], row["posted"], row["pending_in"], row["pending_out"])
 
 
 def hold_of(row: Row) -> Hold:

@@ -54,6 +54,7 @@ BEGIN
     END LOOP;
 END $$
 """
+_REVOKE = 'REVOKE UPDATE, DELETE ON {documents}.{table} FROM "{role}"'
 _ROLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,62}")
 
 
@@ -102,8 +103,9 @@ async def migrate(
     """
     wanted = packaged_migrations() if migrations is None else migrations
     done = [migration.title for migration in wanted if await _apply(connection, migration)]
-    done += await _make_documents(connection, list(tables))
-    await _grant(connection, application_role)
+    made = list(tables)
+    done += await _make_documents(connection, made)
+    await _grant(connection, application_role, made)
     return done
 
 
@@ -159,7 +161,7 @@ async def _make_documents(
     return done
 
 
-async def _grant(connection: "RawConnection", role: str) -> None:
+async def _grant(connection: "RawConnection", role: str, tables: Sequence[DocumentTable]) -> None:
     """Give the application's role its rights. The owner has its own already."""
     if role == await connection.fetchval("SELECT current_user"):
         return
@@ -167,3 +169,7 @@ async def _grant(connection: "RawConnection", role: str) -> None:
     async with connection.transaction():
         await _take_turn(connection)
         await connection.execute(_GRANTS.format(role=role, documents=SCHEMA))
+        for table in tables:
+            if table.model.append_only:
+                revoke = _REVOKE.format(role=role, documents=SCHEMA, table=table.name)
+                await connection.execute(revoke)
