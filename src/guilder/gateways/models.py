@@ -1,11 +1,45 @@
-"""What is kept of every webhook that reached us, before it is answered."""
+"""What is kept of money that is to move through a gateway, and of every webhook."""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from guilder.gateways.base import SubjectKind
+from guilder.kernel.currency import currency
+from guilder.kernel.ids import UserId, WalletId
+from guilder.kernel.money import Money
 from guilder.storage.base import Document
+
+
+class Intent(Document, frozen=True, kw_only=True):
+    """Money that is to move through a gateway, and what has become of it.
+
+    Args:
+        gateway: Its name.
+        reference: The gateway's id of it; None until its answer is recorded.
+        is_watched: It is looked at again at `next_check_at`.
+    """
+
+    unique: ClassVar[tuple[tuple[str, ...], ...]] = (("gateway", "reference"),)
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("is_watched", "next_check_at"),
+        ("user_id", "created_at"),
+    )
+
+    user_id: UserId
+    wallet_id: WalletId
+    amount_minor: int
+    currency: str
+    gateway: str
+    reference: str | None = None
+    failure_code: str | None = None
+    is_watched: bool = True
+    next_check_at: datetime
+
+    @property
+    def money(self) -> Money:
+        """Return what is to move."""
+        return Money(self.amount_minor, currency(self.currency))
 
 
 class ReceiptState(StrEnum):

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
+from starlette.requests import Request
 from starlette.types import Scope
 
 Network = IPv4Network | IPv6Network
+_UNKNOWN = "unknown"
 _IPV6_PREFIX_BITS = 64
 """One customer has at least a /64, so that is one client."""
 
@@ -17,7 +19,7 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
     proxy's. What an untrusted client writes there is never believed.
     """
     client = scope.get("client")
-    peer = client[0] if client else "unknown"
+    peer = client[0] if client else _UNKNOWN
     if not trusted:
         return peer if ":" not in peer else _network_of(peer)
     hops = [peer]
@@ -27,6 +29,16 @@ def client_address(scope: Scope, trusted: Sequence[Network]) -> str:
         if not _is_trusted(hop, trusted):
             return _network_of(hop)
     return _network_of(hops[-1])
+
+
+def address_of(request: Request) -> str | None:
+    """Return the client's address as `client_address` does, or None if there is none to go by.
+
+    `app.state.trusted_proxies` says whom to believe; nobody, without it.
+    """
+    trusted: Sequence[Network] = getattr(request.app.state, "trusted_proxies", ())
+    address = client_address(request.scope, trusted)
+    return None if address == _UNKNOWN else address
 
 
 def _forwarded(scope: Scope) -> list[str]:
@@ -51,7 +63,7 @@ def _network_of(text: str) -> str:
     try:
         address = ip_address(text)
     except ValueError:
-        return "unknown"
+        return _UNKNOWN
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return str(address.ipv4_mapped)

@@ -5,8 +5,9 @@ Source:
 """
 
 import hashlib
+import hmac
 import re
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 from starlette.requests import Request
@@ -58,17 +59,26 @@ def idempotency_key(request: Request) -> str:
     return keys[0]
 
 
-def request_fingerprint(method: str, path: str, body: object) -> bytes:
+def fingerprint_key(request: Request) -> bytes:
+    """Return the key that the application was composed with, for `request_fingerprint`."""
+    return cast("bytes", request.app.state.fingerprint_key)
+
+
+def request_fingerprint(secret: bytes, method: str, path: str, body: object) -> bytes:
     """Return 32 bytes that are equal for equal requests.
 
+    Keyed, because it is stored: whoever has a dump could else try every phone number there is, and
+    see which of them was paid.
+
     Args:
+        secret: `fingerprint_key`, the same for ever.
         method: Such as `POST`.
         path: Of the operation, without prefix: an alias is the same operation.
         body: The decoded body. White space and the order of fields are gone by
             then; every value counts.
     """
     raw = _encode(body)
-    return hashlib.sha256(f"{method} {path}\n".encode() + raw).digest()
+    return hmac.digest(secret, f"{method} {path}\n".encode() + raw, hashlib.sha256)
 
 
 _KEY_ERROR = FieldError(

@@ -1,5 +1,6 @@
 """Every error as RFC 9457 problem+json: the one place that gives a kind of error its status."""
 
+import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any, Final
 
@@ -198,6 +199,12 @@ class ProblemsMiddleware:
             await self.app(scope, receive, note_and_send)
         except ClientDisconnect:
             return  # Nobody is left to answer.
+        except asyncio.CancelledError:
+            # A server that stops cancels what it can wait for no longer.
+            if not started:
+                error = Unavailable("Guilder is shutting down.", retry_after_s=1)
+                await render(error, scope)(scope, receive, send)
+            raise
         except Exception as error:
             if started:
                 raise

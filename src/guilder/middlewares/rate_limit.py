@@ -18,7 +18,18 @@ from guilder.middlewares.problems import render
 KEYS_MAX: Final = 65_536
 """Clients remembered by one limit: about 10 MB. The longest unseen is forgotten first."""
 _NS: Final = 1_000_000_000
-SIGN_IN_PATHS: Final = frozenset({"/login", "/register", "/v1/login", "/v1/register"})
+SIGN_IN_PATHS: Final = frozenset(
+    {
+        "/login",
+        "/register",
+        "/v1/login",
+        "/v1/register",
+        "/v1/auth/codes",
+        "/v1/auth/codes/redeem",
+        "/v1/auth/recovery",
+        "/v1/auth/recovery/complete",
+    }
+)
 UNLIMITED_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Asked by the machine's own supervisor, which must not be told to come back later."""
 

@@ -8,7 +8,7 @@ REDACTED: Final = "[redacted]"
 _DEPTH_MAX: Final = 6
 
 _SENSITIVE: Final = re.compile(
-    r"pass(word|wd|phrase)|secret|token|authori[sz]ation|cookie|pepper|signing_key|api_?key|otp"
+    r"pass(word|wd|phrase)|secret|token|authori[sz]ation|cookie|pepper|(signing|encryption)_key|api_?key|otp"
     r"|e_?mail|phone|card|pan$|cvv|cvc|iban|signature|database_url|dsn",
     re.IGNORECASE,
 )

@@ -1,10 +1,12 @@
 """QR codes of links."""
 
 import io
+from typing import Any, Final
 
 import segno
 
-_PIXELS_PER_MODULE = 8
+_LOOK: Final[dict[str, Any]] = {"scale": 8, "light": "white", "title": "Payment link"}
+"""`scale`: pixels per module."""
 
 
 def svg_of(text: str) -> bytes:
@@ -13,6 +15,14 @@ def svg_of(text: str) -> bytes:
     Error correction is at least M: 15 % of a code on a screen or a receipt may be unreadable.
     """
     out = io.BytesIO()
-    code = segno.make_qr(text, error="m")
-    code.save(out, kind="svg", scale=_PIXELS_PER_MODULE, light="white", title="Payment link")
+    _code(text).save(out, kind="svg", **_LOOK)
     return out.getvalue()
+
+
+def inline_svg_of(text: str) -> str:
+    """Return the same to stand within a page, which gives it its size."""
+    return str(_code(text).svg_inline(**_LOOK, omitsize=True))
+
+
+def _code(text: str) -> segno.QRCode:
+    return segno.make_qr(text, error="m")

@@ -1,36 +1,27 @@
-"""HTTP of requests for money."""
+"""HTTP of requests for money: for programs, and the one page for people."""
 
 from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
 
 from guilder.identity.authentication import CurrentUser, Principal
-from guilder.identity.errors import Unauthenticated
-from guilder.kernel.currency import UnknownCurrency
-from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
-from guilder.kernel.pages import CursorMismatch, decode_cursor, encode_cursor, page_of
-from guilder.ledger.errors import (
-    AccountClosed,
-    AccountFrozen,
-    BalanceOverflow,
-    IdempotencyKeyReused,
-    InsufficientFunds,
-    LimitExceeded,
-    Overloaded,
-    SameAccount,
-)
-from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
+from guilder.kernel.errors import InvalidRequest, NotFound
+from guilder.kernel.pages import decode_cursor, encode_cursor, page_of
+from guilder.ledger.errors import BalanceOverflow, Overloaded, SameAccount
 from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
     IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
 from guilder.middlewares.problems import error_responses
 from guilder.payment_requests.errors import PaymentRequestEnded, PaymentRequestExpired
 from guilder.payment_requests.models import PaymentRequest
+from guilder.payment_requests.pages import missing_page, request_page
 from guilder.payment_requests.qr import svg_of
 from guilder.payment_requests.schemas import (
     PaidAnswer,
@@ -40,15 +31,17 @@ from guilder.payment_requests.schemas import (
     PaymentRequestsQuery,
 )
 from guilder.payment_requests.service import PaymentRequestService, Wanted
+from guilder.wallets import route_errors
 from guilder.wallets.errors import RecipientNotFound
 
 PATH = "/payment-requests"
 _PRIVATE = {"Cache-Control": "no-store"}
-_ERRORS = (Unauthenticated, RateLimited, Unavailable)
-_END_ERRORS = (*_ERRORS, NotFound, PaymentRequestEnded, PaymentRequestExpired, Overloaded)
+_END_ERRORS = (*route_errors.READ, NotFound, PaymentRequestEnded, PaymentRequestExpired, Overloaded)
 
 router = APIRouter(tags=["Payment requests"])
 """Under the prefix only."""
+page_router = APIRouter(include_in_schema=False)
+"""At the root only: where the links lead."""
 
 RequestId = Annotated[str, Path(examples=["payment_request_01h455vb4pex5vsknk084sn02q"])]
 
@@ -63,17 +56,7 @@ def requests_of(request: Request) -> PaymentRequestService:
     status_code=201,
     summary="Ask for money",
     openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(
-        *_ERRORS,
-        Malformed,
-        IdempotencyKeyRequired,
-        IdempotencyKeyReused,
-        UnsupportedMediaType,
-        InvalidRequest,
-        UnknownCurrency,
-        RecipientNotFound,
-        SameAccount,
-    ),
+    responses=error_responses(*route_errors.ORDER, RecipientNotFound, SameAccount),
 )
 async def create_payment_request(
     body: PaymentRequestBody, request: Request, response: Response, principal: CurrentUser
@@ -91,7 +74,7 @@ async def create_payment_request(
         description=body.description,
         expires_at=body.expires_at,
         key=idempotency_key(request),
-        fingerprint=request_fingerprint("POST", PATH, body.model_dump()),
+        fingerprint=request_fingerprint(fingerprint_key(request), "POST", PATH, body.model_dump()),
     )
     created = await service.create(principal, wanted)
     response.headers.update(_PRIVATE | (REPLAYED if created.is_replayed else {}))
@@ -102,7 +85,7 @@ async def create_payment_request(
 @router.get(
     PATH,
     summary="List payment requests",
-    responses=error_responses(*_ERRORS, InvalidRequest, Malformed, CursorMismatch),
+    responses=error_responses(*route_errors.LIST),
 )
 async def list_payment_requests(
     request: Request,
@@ -136,7 +119,7 @@ async def list_payment_requests(
 @router.get(
     PATH + "/{payment_request_id}",
     summary="Show a payment request",
-    responses=error_responses(*_ERRORS, NotFound),
+    responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_payment_request(
     payment_request_id: RequestId, request: Request, response: Response, principal: CurrentUser
@@ -157,7 +140,7 @@ async def show_payment_request(
             "description": "An SVG image that leads to `link`.",
             "content": {"image/svg+xml": {"schema": {"type": "string"}, "example": "<svg/>"}},
         },
-        **error_responses(*_ERRORS, NotFound),
+        **error_responses(*route_errors.READ, NotFound),
     },
 )
 async def show_qr_code(
@@ -176,14 +159,11 @@ async def show_qr_code(
     openapi_extra={"parameters": [KEY_PARAMETER]},
     responses=error_responses(
         *_END_ERRORS,
+        *route_errors.SPENDING,
         IdempotencyKeyRequired,
         InvalidRequest,
         SameAccount,
-        InsufficientFunds,
-        AccountFrozen,
-        AccountClosed,
         BalanceOverflow,
-        LimitExceeded,
     ),
 )
 async def pay_payment_request(
@@ -232,6 +212,19 @@ async def cancel_payment_request(
     found = await service.cancel(principal, payment_request_id)
     response.headers.update(_PRIVATE)
     return _answer(service, found, principal)
+
+
+@page_router.get("/pay/{payment_request_id}")
+async def show_pay_page(payment_request_id: RequestId, request: Request) -> HTMLResponse:
+    """Show an open request to whoever has its link. Of any other it says nothing."""
+    service = requests_of(request)
+    try:
+        found = await service.open_request(payment_request_id)
+    except NotFound:
+        html, headers = missing_page()
+        return HTMLResponse(html, status_code=404, headers=headers)
+    html, headers = request_page(found, link=service.link(found))
+    return HTMLResponse(html, headers=headers)
 
 
 def _answer(

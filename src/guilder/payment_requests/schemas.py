@@ -83,7 +83,7 @@ class PaymentRequestAnswer(BaseModel):
     payee: Payee
     payer: Payer | None
     link: str = Field(
-        description="Page to pay on; the QR code leads to it.",
+        description="Page that shows an open request; the QR code leads to it.",
         examples=[f"https://guilder.example/pay/{_REQUEST_ID}"],
     )
     transaction_id: str | None = Field(examples=[_TRANSFER_ID])

@@ -116,7 +116,7 @@ class PaymentRequestService:
         await self._sweep.stop()
 
     def link(self, request: PaymentRequest) -> str:
-        """Return the address of the page that shows a request to whoever is to pay it."""
+        """Return the address of the page that shows a request, if it is open."""
         return f"{self._base_url}/pay/{request.id}"
 
     async def create(self, payee: Principal, wanted: Wanted) -> Created:
@@ -153,6 +153,17 @@ class PaymentRequestService:
             NotFound: There is none, or it is others'.
         """
         return (await self._current([await self._load(request_id, viewer)]))[0]
+
+    async def open_request(self, request_id: str) -> PaymentRequest:
+        """Return an open request to whoever knows its id, signed in or not.
+
+        Raises:
+            NotFound: There is none, or it names who is asked.
+        """
+        request = await self._stored(request_id)
+        if not request.is_open:
+            raise NotFound
+        return (await self._current([request]))[0]
 
     async def page(
         self, viewer: Principal, role: Role, *, after: tuple[datetime, str] | None, limit: int
@@ -252,11 +263,15 @@ class PaymentRequestService:
         )
 
     async def _load(self, request_id: str, viewer: Principal) -> PaymentRequest:
+        request = await self._stored(request_id)
+        if not request.is_open and viewer.wallet_id not in _parties(request):
+            raise NotFound
+        return request
+
+    async def _stored(self, request_id: str) -> PaymentRequest:
         decode_id(PREFIX, request_id)
         request = await self._requests.get(request_id)
         if request is None:
-            raise NotFound
-        if not request.is_open and viewer.wallet_id not in _parties(request):
             raise NotFound
         return request
 

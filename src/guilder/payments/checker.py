@@ -4,8 +4,6 @@ Everything that may have news of a payment (webhook, janitor, a retried request)
 order, any number of times, at once, and after any crash.
 """
 
-import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,8 +14,9 @@ from msgspec.structs import replace
 from guilder.gateways.base import Checkout, Gateway, GatewayPayment, Gateways
 from guilder.gateways.errors import GatewayRefused
 from guilder.gateways.schedule import CheckSchedule
+from guilder.gateways.watch import Watch
 from guilder.kernel.clock import Clock
-from guilder.kernel.errors import InvariantViolation, check
+from guilder.kernel.errors import check
 from guilder.kernel.ids import encode_id
 from guilder.ledger.errors import AccountClosed
 from guilder.ledger.journal import Journal
@@ -25,11 +24,10 @@ from guilder.ledger.models import Verdict
 from guilder.payments.models import Payment
 from guilder.payments.posting import accounts_of, capture_of
 from guilder.payments.rules import Decision, Expected, PaymentStatus, Step, decide
-from guilder.storage.base import Range, Storage
+from guilder.storage.base import Storage
 from guilder.storage.errors import VersionConflict
 from guilder.wallets.service import WalletService
 
-_AT_ONCE = 20
 _DONE = (Verdict.CREATED, Verdict.EXISTS)
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +47,7 @@ class PaymentChecker:
     ) -> None:
         self._wallets = wallets
         self._payments = storage.documents(Payment)
+        self._watch = Watch(self._payments, clock=clock, schedule=schedule)
         self._journal = journal
         self._gateways = gateways
         self._clock = clock
@@ -64,21 +63,15 @@ class PaymentChecker:
         """
         gateway = self._gateways.pick(gateway_name)
         found = await gateway.fetch_payment(reference)
-        payment = await self._payments.get(found.our_reference)
-        if payment is None or payment.gateway != gateway_name:
+        payment = await self._watch.ours(found.our_reference, gateway=gateway_name)
+        if payment is None:
             return False
         await self._apply(payment, found, gateway)
         return True
 
     async def check_due(self) -> bool:
         """Fetch payments that nobody told us about in time; tell whether there may be more."""
-        due = await self._payments.page(
-            {"is_watched": True},
-            within=Range(field="next_check_at", below=self._clock()),
-            limit=_AT_ONCE,
-        )
-        await asyncio.gather(*(self._check_due_one(payment) for payment in due))
-        return len(due) == _AT_ONCE
+        return await self._watch.work_due(self._check, taken=_taken)
 
     async def ensure_checkout(self, payment: Payment) -> Payment:
         """Return the payment with its checkout, asking the gateway for it if that is not recorded.
@@ -102,22 +95,16 @@ class PaymentChecker:
                 return_url=payment.return_url,
             )
         except GatewayRefused as error:
-            await self._change(payment, partial(_refused, failure_code=error.failure_code))
+            await self._watch.change(payment, partial(_refused, failure_code=error.failure_code))
             raise
-        return await self._change(payment, partial(_opened, checkout=checkout))
+        return await self._watch.change(payment, partial(_opened, checkout=checkout))
 
-    async def _check_due_one(self, payment: Payment) -> None:
-        """Check one payment of the janitor's list, and set its next time whatever comes out."""
-        now = self._clock()
-        try:
-            next_check_at = self._schedule.next_after(now, created_at=payment.created_at)
-            payment = await self._change(payment, partial(_watched, next_check_at=next_check_at))
-            if payment.reference is None:
-                payment = await self.ensure_checkout(payment)
-            check(payment.reference is not None, "a checkout has a reference")
-            await self.check_reference(payment.gateway, str(payment.reference))
-        except Exception as error:  # noqa: BLE001 - unknown stays unknown until the next time
-            _log.warning("payment_not_checked", payment=payment.id, error=repr(error))
+    async def _check(self, payment: Payment) -> None:
+        """Fetch one payment, after its checkout if that is not recorded."""
+        if payment.reference is None:
+            payment = await self.ensure_checkout(payment)
+        check(payment.reference is not None, "a checkout has a reference")
+        await self.check_reference(payment.gateway, str(payment.reference))
 
     async def _apply(self, payment: Payment, found: GatewayPayment, gateway: Gateway) -> None:
         """Do what follows from a fetch, on the payment as it stands when that is written."""
@@ -135,7 +122,7 @@ class PaymentChecker:
             try:
                 await self._payments.replace(replace(after, updated_at=now))
             except VersionConflict:
-                payment = await self._load(payment.id)
+                payment = await self._watch.load(payment.id)
                 continue
             if decision.step is Step.ALARM:
                 _log.error("payment_alarmed", payment=payment.id, reason=decision.reason)
@@ -195,23 +182,6 @@ class PaymentChecker:
             return Decision(Step.CAPTURE), encode_id("transfer", outcome.transfer.id)
         return Decision(Step.ALARM, str(outcome.verdict)), None
 
-    async def _change(self, payment: Payment, change: Callable[[Payment], Payment]) -> Payment:
-        """Write a change of a payment, made anew on whatever it has become in the meantime."""
-        while True:
-            after = change(payment)
-            if after == payment:
-                return payment
-            try:
-                return await self._payments.replace(replace(after, updated_at=self._clock()))
-            except VersionConflict:
-                payment = await self._load(payment.id)
-
-    async def _load(self, payment_id: str) -> Payment:
-        payment = await self._payments.get(payment_id)
-        if payment is None:
-            raise InvariantViolation("a payment is never deleted")
-        return payment
-
 
 def _expected(payment: Payment, gateway: Gateway) -> Expected:
     return Expected(
@@ -239,5 +209,5 @@ def _refused(payment: Payment, *, failure_code: str) -> Payment:
     )
 
 
-def _watched(payment: Payment, *, next_check_at: datetime) -> Payment:
-    return replace(payment, next_check_at=next_check_at)
+def _taken(payment: Payment, now: datetime) -> Payment:
+    return replace(payment, updated_at=now)

@@ -6,16 +6,13 @@ from fastapi import APIRouter, Request, Response
 
 from guilder.gateways.errors import GatewayRefused, GatewayUnclear, GatewayUnknown
 from guilder.identity.authentication import CurrentUser
-from guilder.identity.errors import Unauthenticated
-from guilder.kernel.currency import UnknownCurrency, currency
-from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.kernel.currency import currency
+from guilder.kernel.errors import NotFound
 from guilder.kernel.money import Money
-from guilder.ledger.errors import IdempotencyKeyReused
-from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
 from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
-    IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
@@ -23,6 +20,7 @@ from guilder.middlewares.problems import error_responses
 from guilder.payments.errors import ReturnUrlInvalid
 from guilder.payments.schemas import AddFundsAnswer, AddFundsBody, PaymentAnswer
 from guilder.payments.service import Order, PaymentService
+from guilder.wallets import route_errors
 
 specification_router = APIRouter(tags=["Payments"])
 """`/wallet/add-funds`: under the prefix and at the root."""
@@ -41,19 +39,7 @@ def payments_of(request: Request) -> PaymentService:
     summary="Add funds",
     openapi_extra={"parameters": [KEY_PARAMETER]},
     responses=error_responses(
-        Malformed,
-        IdempotencyKeyRequired,
-        Unauthenticated,
-        UnsupportedMediaType,
-        InvalidRequest,
-        UnknownCurrency,
-        ReturnUrlInvalid,
-        GatewayUnknown,
-        GatewayRefused,
-        IdempotencyKeyReused,
-        RateLimited,
-        GatewayUnclear,
-        Unavailable,
+        *route_errors.ORDER, ReturnUrlInvalid, GatewayUnknown, GatewayRefused, GatewayUnclear
     ),
 )
 async def add_funds(
@@ -72,7 +58,9 @@ async def add_funds(
         gateway=body.gateway,
         return_url=body.return_url,
     )
-    fingerprint = request_fingerprint("POST", "/wallet/add-funds", body.model_dump())
+    fingerprint = request_fingerprint(
+        fingerprint_key(request), "POST", "/wallet/add-funds", body.model_dump()
+    )
     begun = await payments_of(request).add_funds(order, key=key, fingerprint=fingerprint)
     response.headers.update({"Cache-Control": "no-store"} | (REPLAYED if begun.is_replayed else {}))
     return AddFundsAnswer.of(begun.payment)
@@ -81,7 +69,7 @@ async def add_funds(
 @router.get(
     "/payments/{payment_id}",
     summary="Show a payment",
-    responses=error_responses(Unauthenticated, NotFound, RateLimited, Unavailable),
+    responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_payment(
     payment_id: str, request: Request, response: Response, principal: CurrentUser

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from guilder.gateways.base import GatewayPayment, GatewayPaymentStatus
-from guilder.kernel.money import Money
+from guilder.gateways.rules import Asked, difference
 
 
 class PaymentStatus(StrEnum):
@@ -43,17 +43,9 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
-    """What we know of a payment.
+class Expected(Asked):
+    """What we know of a payment."""
 
-    Args:
-        reference: The gateway's id; None while the answer that names it is missing.
-    """
-
-    our_reference: str
-    reference: str | None
-    money: Money
-    is_live: bool
     status: PaymentStatus
 
 
@@ -77,9 +69,9 @@ def decide(expected: Expected, found: GatewayPayment, *, is_over: bool) -> Decis
     """
     if expected.status in (PaymentStatus.CAPTURED, PaymentStatus.ALARMED):
         return Decision(Step.NOTHING)
-    difference = _difference(expected, found)
-    if difference is not None:
-        return Decision(Step.ALARM, difference)
+    wrong = difference(expected, found)
+    if wrong is not None:
+        return Decision(Step.ALARM, wrong)
     if found.status is GatewayPaymentStatus.CAPTURED:
         return Decision(Step.CAPTURE)
     if found.status is GatewayPaymentStatus.FAILED:
@@ -88,18 +80,3 @@ def decide(expected: Expected, found: GatewayPayment, *, is_over: bool) -> Decis
     if expected.status is not PaymentStatus.PENDING:
         return Decision(Step.NOTHING)
     return Decision(Step.EXPIRE if is_over else Step.WAIT)
-
-
-def _difference(expected: Expected, found: GatewayPayment) -> str | None:
-    """Return the first thing that is not what we asked for, in this declared order."""
-    if found.our_reference != expected.our_reference:
-        return "our_reference_differs"
-    if expected.reference is not None and found.reference != expected.reference:
-        return "reference_differs"
-    if found.is_live is not expected.is_live:
-        return "mode_differs"
-    if found.money.currency != expected.money.currency:
-        return "currency_differs"
-    if found.money.amount_minor != expected.money.amount_minor:
-        return "amount_differs"
-    return None

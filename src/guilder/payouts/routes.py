@@ -6,29 +6,20 @@ from fastapi import APIRouter, Request, Response
 
 from guilder.gateways.errors import GatewayUnknown
 from guilder.identity.authentication import CurrentUser
-from guilder.identity.errors import Unauthenticated
-from guilder.kernel.currency import UnknownCurrency, currency
-from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.kernel.currency import currency
+from guilder.kernel.errors import NotFound
 from guilder.kernel.money import Money
-from guilder.ledger.errors import (
-    AccountClosed,
-    AccountFrozen,
-    IdempotencyKeyReused,
-    InsufficientFunds,
-    LimitExceeded,
-    Overloaded,
-)
-from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
 from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
-    IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
 from guilder.middlewares.problems import error_responses
 from guilder.payouts.schemas import PayoutAnswer, WithdrawAnswer, WithdrawBody
 from guilder.payouts.service import Order, PayoutService
+from guilder.wallets import route_errors
 
 specification_router = APIRouter(tags=["Payouts"])
 """`/wallet/withdraw`: under the prefix and at the root."""
@@ -46,23 +37,7 @@ def payouts_of(request: Request) -> PayoutService:
     status_code=201,
     summary="Withdraw",
     openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(
-        Malformed,
-        IdempotencyKeyRequired,
-        Unauthenticated,
-        InsufficientFunds,
-        LimitExceeded,
-        AccountClosed,
-        UnsupportedMediaType,
-        InvalidRequest,
-        UnknownCurrency,
-        GatewayUnknown,
-        IdempotencyKeyReused,
-        AccountFrozen,
-        RateLimited,
-        Overloaded,
-        Unavailable,
-    ),
+    responses=error_responses(*route_errors.ORDER, *route_errors.SPENDING, GatewayUnknown),
 )
 async def withdraw(
     body: WithdrawBody, request: Request, response: Response, principal: CurrentUser
@@ -81,7 +56,9 @@ async def withdraw(
         destination=body.destination.to_destination(),
         description=body.description,
     )
-    fingerprint = request_fingerprint("POST", "/wallet/withdraw", body.model_dump())
+    fingerprint = request_fingerprint(
+        fingerprint_key(request), "POST", "/wallet/withdraw", body.model_dump()
+    )
     requested = await payouts_of(request).withdraw(order, key=key, fingerprint=fingerprint)
     replayed = REPLAYED if requested.is_replayed else {}
     response.headers.update({"Cache-Control": "no-store"} | replayed)
@@ -91,7 +68,7 @@ async def withdraw(
 @router.get(
     "/payouts/{payout_id}",
     summary="Show a payout",
-    responses=error_responses(Unauthenticated, NotFound, RateLimited, Unavailable),
+    responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_payout(
     payout_id: str, request: Request, response: Response, principal: CurrentUser

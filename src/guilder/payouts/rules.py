@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from guilder.gateways.base import GatewayPayout, GatewayPayoutStatus
-from guilder.kernel.money import Money
+from guilder.gateways.rules import Asked, difference
 
 
 class PayoutStatus(StrEnum):
@@ -38,18 +38,13 @@ class Step(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class Expected(Asked):
     """What we know of a payout.
 
     Args:
-        reference: The gateway's id; None while the answer that names it is missing.
         is_alarmed: An operator is looking into it.
     """
 
-    our_reference: str
-    reference: str | None
-    money: Money
-    is_live: bool
     status: PayoutStatus
     is_alarmed: bool
 
@@ -77,30 +72,15 @@ def decide(expected: Expected, found: GatewayPayout) -> Decision:
     """
     if expected.is_alarmed:
         return Decision(Step.NOTHING)
-    difference = _difference(expected, found)
+    wrong = difference(expected, found)
     end = _ENDS.get(found.status)
     if expected.status in (PayoutStatus.PAID, PayoutStatus.FAILED):
-        agrees = difference is None and end in (None, expected.status)
+        agrees = wrong is None and end in (None, expected.status)
         return Decision(Step.NOTHING if agrees else Step.CONTRADICTION)
-    if difference is not None:
-        return Decision(Step.ALARM, difference)
+    if wrong is not None:
+        return Decision(Step.ALARM, wrong)
     if end is PayoutStatus.PAID:
         return Decision(Step.SETTLE_PAID)
     if end is PayoutStatus.FAILED:
         return Decision(Step.SETTLE_RETURNED, found.failure_code)
     return Decision(Step.NOTE_SENT if expected.status is PayoutStatus.REQUESTED else Step.NOTHING)
-
-
-def _difference(expected: Expected, found: GatewayPayout) -> str | None:
-    """Return the first thing that is not what we asked for, in this declared order."""
-    if found.our_reference != expected.our_reference:
-        return "our_reference_differs"
-    if expected.reference is not None and found.reference != expected.reference:
-        return "reference_differs"
-    if found.is_live is not expected.is_live:
-        return "mode_differs"
-    if found.money.currency != expected.money.currency:
-        return "currency_differs"
-    if found.money.amount_minor != expected.money.amount_minor:
-        return "amount_differs"
-    return None

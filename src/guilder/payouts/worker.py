@@ -4,9 +4,7 @@ Everything that may have news of a payout comes here, in any order, any number o
 and after any crash. What is unknown stays unknown until the gateway says it.
 """
 
-import asyncio
-from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -15,22 +13,20 @@ from msgspec.structs import replace
 from guilder.gateways.base import Gateway, GatewayPayout, Gateways
 from guilder.gateways.errors import GatewayRefused
 from guilder.gateways.schedule import CheckSchedule
+from guilder.gateways.watch import Watch
 from guilder.kernel.clock import Clock
-from guilder.kernel.errors import InvariantViolation
 from guilder.kernel.ids import encode_id
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Verdict
 from guilder.payouts.models import Payout
 from guilder.payouts.posting import PAID, clearing_account, settlement_of
 from guilder.payouts.rules import Expected, PayoutStatus, Step, decide
-from guilder.storage.base import Range, Storage
-from guilder.storage.errors import VersionConflict
+from guilder.storage.base import Storage
 
 RESEND_WITHIN = timedelta(hours=23)
 """Gateways keep idempotency keys for at least 24 hours. Sending again after that could pay twice.
 """
 
-_AT_ONCE = 20
 _IN_THE_BOOKS = (Verdict.CREATED, Verdict.EXISTS, Verdict.EXISTS_DIFFERENT)
 _log = structlog.get_logger(__name__)
 
@@ -47,11 +43,10 @@ class PayoutWorker:
         clock: Clock,
         schedule: CheckSchedule,
     ) -> None:
-        self._payouts = storage.documents(Payout)
+        self._watch = Watch(storage.documents(Payout), clock=clock, schedule=schedule)
         self._journal = journal
         self._gateways = gateways
         self._clock = clock
-        self._schedule = schedule
 
     async def check_reference(self, gateway_name: str, reference: str) -> bool:
         """Fetch a gateway's payout and record what follows; tell whether it is one of ours.
@@ -63,48 +58,25 @@ class PayoutWorker:
         """
         gateway = self._gateways.pick(gateway_name)
         found = await gateway.fetch_payout(reference)
-        payout = await self._payouts.get(found.our_reference)
-        if payout is None or payout.gateway != gateway_name:
+        payout = await self._watch.ours(found.our_reference, gateway=gateway_name)
+        if payout is None:
             return False
         await self._apply(payout, found, gateway)
         return True
 
     async def work_due(self) -> bool:
         """Send or fetch payouts that are due; tell whether there may be more."""
-        due = await self._payouts.page(
-            {"is_watched": True},
-            within=Range(field="next_check_at", below=self._clock() + timedelta(milliseconds=1)),
-            limit=_AT_ONCE,
-        )
-        await asyncio.gather(*(self._work_on(payout) for payout in due))
-        return len(due) == _AT_ONCE
+        return await self._watch.work_due(self._ask, taken=_taken)
 
-    async def _work_on(self, payout: Payout) -> None:
-        """Work on one payout, whose next time is set first, whatever comes out."""
-        now = self._clock()
-        next_check_at = self._schedule.next_after(now, created_at=payout.created_at)
-        # Noted before the gateway is asked: afterwards we may not be there to do it.
-        first_sent_at = payout.first_sent_at or now
-        try:
-            payout = await self._payouts.replace(
-                replace(payout, next_check_at=next_check_at, first_sent_at=first_sent_at)
-            )
-        except VersionConflict:
-            # Another process has it, or it moved on. It is due again if need be.
-            return
-        try:
-            await self._ask(payout, since_first_sent=now - first_sent_at)
-        except Exception as error:  # noqa: BLE001 - unknown stays unknown until the next time
-            _log.warning("payout_not_checked", payout=payout.id, error=repr(error))
-
-    async def _ask(self, payout: Payout, *, since_first_sent: timedelta) -> None:
+    async def _ask(self, payout: Payout) -> None:
         """Send the payout if its reference is not known, else fetch it."""
         gateway = self._gateways.pick(payout.gateway)
         if payout.reference is not None:
             await self._apply(payout, await gateway.fetch_payout(payout.reference), gateway)
             return
-        if since_first_sent >= RESEND_WITHIN:
-            await self._change(payout, partial(_alarmed, reason="unclear_too_long"))
+        now = self._clock()
+        if now - (payout.first_sent_at or now) >= RESEND_WITHIN:
+            await self._watch.change(payout, partial(_alarmed, reason="unclear_too_long"))
             return
         try:
             found = await gateway.create_payout(
@@ -128,9 +100,9 @@ class PayoutWorker:
             case Step.CONTRADICTION:
                 _log.error("payout_contradicted", payout=payout.id, said=found.status)
             case Step.ALARM:
-                await self._change(payout, partial(_alarmed, reason=decision.reason or ""))
+                await self._watch.change(payout, partial(_alarmed, reason=decision.reason or ""))
             case Step.NOTE_SENT:
-                await self._change(payout, partial(_sent, reference=found.reference))
+                await self._watch.change(payout, partial(_sent, reference=found.reference))
             case Step.SETTLE_PAID | Step.SETTLE_RETURNED:
                 await self._settle(
                     payout,
@@ -147,7 +119,7 @@ class PayoutWorker:
         await self._journal.open_accounts([clearing])
         outcome = await self._journal.post(settlement_of(payout, is_paid=is_paid))
         if outcome.verdict not in _IN_THE_BOOKS or outcome.transfer is None:
-            await self._change(payout, partial(_alarmed, reason=str(outcome.verdict)))
+            await self._watch.change(payout, partial(_alarmed, reason=str(outcome.verdict)))
             return
         was_paid = outcome.transfer.code == PAID
         if was_paid is not is_paid:
@@ -161,21 +133,7 @@ class PayoutWorker:
             reference=reference,
             settlement_id=encode_id("transfer", outcome.transfer.id),
         )
-        await self._change(payout, change)
-
-    async def _change(self, payout: Payout, change: Callable[[Payout], Payout]) -> Payout:
-        """Write a change of a payout, made anew on whatever it has become in the meantime."""
-        while True:
-            after = change(payout)
-            if after == payout:
-                return payout
-            try:
-                return await self._payouts.replace(replace(after, updated_at=self._clock()))
-            except VersionConflict:
-                found = await self._payouts.get(payout.id)
-                if found is None:
-                    raise InvariantViolation("a payout is never deleted") from None
-                payout = found
+        await self._watch.change(payout, change)
 
 
 def _expected(payout: Payout, gateway: Gateway) -> Expected:
@@ -187,6 +145,11 @@ def _expected(payout: Payout, gateway: Gateway) -> Expected:
         status=payout.status,
         is_alarmed=payout.alarm is not None,
     )
+
+
+def _taken(payout: Payout, now: datetime) -> Payout:
+    """Note the sending before it happens."""
+    return replace(payout, first_sent_at=payout.first_sent_at or now)
 
 
 def _sent(payout: Payout, *, reference: str) -> Payout:

@@ -6,16 +6,13 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from guilder.identity.authentication import CurrentUser
-from guilder.identity.errors import Unauthenticated
-from guilder.kernel.currency import UnknownCurrency
-from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
-from guilder.kernel.pages import CursorMismatch, decode_cursor, encode_cursor, page_of
-from guilder.ledger.errors import IdempotencyKeyReused, Overloaded, SameAccount
-from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
+from guilder.kernel.errors import NotFound
+from guilder.kernel.pages import decode_cursor, encode_cursor, page_of
+from guilder.ledger.errors import Overloaded, SameAccount
 from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
-    IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
@@ -30,12 +27,11 @@ from guilder.schedules.schemas import (
     SchedulesAnswer,
 )
 from guilder.schedules.service import Plan, ScheduleService
+from guilder.wallets import route_errors
 from guilder.wallets.errors import RecipientNotFound
 
 PATH = "/schedules"
 _PRIVATE = {"Cache-Control": "no-store"}
-_ERRORS = (Unauthenticated, RateLimited, Unavailable)
-_LIST_ERRORS = (*_ERRORS, InvalidRequest, Malformed, CursorMismatch)
 
 router = APIRouter(tags=["Schedules"])
 """Under the prefix only."""
@@ -53,17 +49,7 @@ def schedules_of(request: Request) -> ScheduleService:
     status_code=201,
     summary="Schedule transfers",
     openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(
-        *_ERRORS,
-        Malformed,
-        IdempotencyKeyRequired,
-        IdempotencyKeyReused,
-        UnsupportedMediaType,
-        InvalidRequest,
-        UnknownCurrency,
-        RecipientNotFound,
-        SameAccount,
-    ),
+    responses=error_responses(*route_errors.ORDER, RecipientNotFound, SameAccount),
 )
 async def create_schedule(
     body: ScheduleBody, request: Request, response: Response, principal: CurrentUser
@@ -85,14 +71,14 @@ async def create_schedule(
         count=body.count,
         until=body.until,
         key=idempotency_key(request),
-        fingerprint=request_fingerprint("POST", PATH, body.model_dump()),
+        fingerprint=request_fingerprint(fingerprint_key(request), "POST", PATH, body.model_dump()),
     )
     planned = await schedules_of(request).create(principal, plan)
     response.headers.update(_PRIVATE | (REPLAYED if planned.is_replayed else {}))
     return ScheduleAnswer.as_created(planned.schedule)
 
 
-@router.get(PATH, summary="List schedules", responses=error_responses(*_LIST_ERRORS))
+@router.get(PATH, summary="List schedules", responses=error_responses(*route_errors.LIST))
 async def list_schedules(
     request: Request,
     response: Response,
@@ -120,7 +106,7 @@ async def list_schedules(
 @router.get(
     PATH + "/{schedule_id}",
     summary="Show a schedule",
-    responses=error_responses(*_ERRORS, NotFound),
+    responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_schedule(
     schedule_id: ScheduleId, request: Request, response: Response, principal: CurrentUser
@@ -134,7 +120,7 @@ async def show_schedule(
 @router.get(
     PATH + "/{schedule_id}/occurrences",
     summary="List what a schedule has done",
-    responses=error_responses(*_LIST_ERRORS, NotFound),
+    responses=error_responses(*route_errors.LIST, NotFound),
 )
 async def list_occurrences(
     schedule_id: ScheduleId,
@@ -166,7 +152,7 @@ async def list_occurrences(
 @router.post(
     PATH + "/{schedule_id}/cancel",
     summary="Cancel a schedule",
-    responses=error_responses(*_ERRORS, NotFound, ScheduleEnded, Overloaded),
+    responses=error_responses(*route_errors.READ, NotFound, ScheduleEnded, Overloaded),
 )
 async def cancel_schedule(
     schedule_id: ScheduleId, request: Request, response: Response, principal: CurrentUser

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from guilder.app import UnsafeSettings, serve
 from guilder.settings import Settings, environment_without_settings
-from tests.integration.http.conftest import Start
 from tests.support.databases import Database
+from tests.support.shared_guilder import Start
 
 SERVE = """
 from guilder.app import serve
@@ -27,7 +27,7 @@ serve(load_settings())
 
 async def test_sign_in_is_limited_per_address(start: Start) -> None:
     async with start(rate_limit_enabled=True, rate_limit_sign_in="3/3600") as other:
-        body = {"email": "nobody@example.com", "password": "wrong-wrong-wrong"}
+        body = {"email": "nobody@limits.example", "password": "wrong-wrong-wrong"}
         statuses = [
             (await other.client.post(path, json=body)).status_code
             for path in ("/login", "/v1/login", "/login", "/v1/login")
@@ -46,7 +46,7 @@ async def test_sign_in_is_limited_per_address(start: Start) -> None:
 async def test_a_trusted_proxy_is_believed(start: Start) -> None:
     limits = {"rate_limit_enabled": True, "rate_limit_sign_in": "1/3600"}
     async with start(**limits, trusted_proxies="127.0.0.1") as other:
-        body = {"email": "nobody@example.com", "password": "wrong-wrong-wrong"}
+        body = {"email": "proxied@limits.example", "password": "wrong-wrong-wrong"}
         for address, status in (
             ("198.51.100.1", 401),
             ("198.51.100.1", 429),

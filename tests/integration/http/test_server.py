@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.http.conftest import Start
 from tests.support.http import Running
+from tests.support.shared_guilder import Start
 
 PROBLEM = {"type", "title", "status", "code", "detail", "instance", "request_id", "retryable"}
 

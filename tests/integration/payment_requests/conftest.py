@@ -8,7 +8,7 @@ from guilder.ledger.verify import verify
 from guilder.payment_requests.models import PaymentRequest
 from guilder.payment_requests.service import PaymentRequestService
 from guilder.storage.base import Storage
-from tests.support.databases import DatabaseServer
+from tests.support.databases import Server
 from tests.support.http import Running
 from tests.support.late_money import guilder_on
 from tests.support.people import People, people_on
@@ -46,7 +46,7 @@ async def table(storage: Storage) -> AsyncIterator[Table]:
 
 @pytest.fixture(scope="package")
 async def guilder(
-    postgresql: DatabaseServer, tmp_path_factory: pytest.TempPathFactory
+    server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    async with guilder_on(postgresql, tmp_path_factory.mktemp("data")) as started:
+    async with guilder_on(server, tmp_path_factory.mktemp("data")) as started:
         yield started

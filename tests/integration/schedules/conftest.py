@@ -8,7 +8,7 @@ from guilder.ledger.verify import verify
 from guilder.schedules.models import MODELS, Occurrence, Schedule
 from guilder.schedules.service import ScheduleService
 from guilder.storage.base import Range, Storage
-from tests.support.databases import DatabaseServer
+from tests.support.databases import Server
 from tests.support.http import Running
 from tests.support.late_money import guilder_on
 from tests.support.people import People, people_on
@@ -64,7 +64,7 @@ async def table(storage: Storage) -> AsyncIterator[Table]:
 
 @pytest.fixture(scope="package")
 async def guilder(
-    postgresql: DatabaseServer, tmp_path_factory: pytest.TempPathFactory
+    server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    async with guilder_on(postgresql, tmp_path_factory.mktemp("data")) as started:
+    async with guilder_on(server, tmp_path_factory.mktemp("data")) as started:
         yield started

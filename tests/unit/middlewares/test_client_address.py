@@ -3,8 +3,10 @@
 from ipaddress import ip_network
 
 import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
 
-from guilder.middlewares.client_address import client_address
+from guilder.middlewares.client_address import address_of, client_address
 from tests.support.asgi import scope_of
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))
@@ -42,3 +44,19 @@ def test_several_headers_are_one_list() -> None:
     scope = scope_of(client="10.0.0.1")
     scope["headers"] = [(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"198.51.100.7")]
     assert client_address(scope, PROXIES) == "198.51.100.7"
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted", "address"),
+    [
+        ("10.0.0.1", PROXIES, "198.51.100.1"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        (None, None, None),
+    ],
+)
+def test_a_route_asks_who_it_is(peer: str | None, trusted: object, address: str | None) -> None:
+    headers = {"x-forwarded-for": "198.51.100.1"}
+    scope = scope_of(client=peer, headers=headers, app=FastAPI())
+    if trusted is not None:
+        scope["app"].state.trusted_proxies = trusted
+    assert address_of(Request(scope)) == address

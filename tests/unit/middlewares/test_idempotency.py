@@ -64,19 +64,29 @@ def test_the_documentation_says_the_same() -> None:
     assert REPLAYED == {"Idempotent-Replayed": "true"}
 
 
+KEY = b"a fingerprint key for tests, 32 bytes"
 BODY: dict[str, Any] = {"amount": 5, "to": {"email": "a", "phone": None}, "list": [1, 2]}
 
 
 def test_a_fingerprint_stays() -> None:
     # Never to change: transfers in the world have it, and a retry must match.
-    found = request_fingerprint("POST", "/wallet/transfer", BODY)
-    assert found.hex() == "b039c97c987929180eb24e28931c97bc0dd8bcffe9feaad8c4f713e18e959a2e"
+    found = request_fingerprint(KEY, "POST", "/wallet/transfer", BODY)
+    assert found.hex() == "064322256e2b75005839336457bf8d6ca0fd983a45c7ffb306794d9c3b3038ed"
     assert len(found) == 32
+
+
+def test_without_the_key_nobody_finds_out_what_was_asked() -> None:
+    """A dump has fingerprints: unkeyed, they would confirm every guess of an address."""
+    mine = request_fingerprint(KEY, "POST", "/x", BODY)
+    assert mine != request_fingerprint(KEY[::-1], "POST", "/x", BODY)
+    assert mine != request_fingerprint(b"", "POST", "/x", BODY)
 
 
 def test_the_order_of_fields_does_not_count() -> None:
     turned = {"list": [1, 2], "to": {"phone": None, "email": "a"}, "amount": 5}
-    assert request_fingerprint("POST", "/x", turned) == request_fingerprint("POST", "/x", BODY)
+    assert request_fingerprint(KEY, "POST", "/x", turned) == request_fingerprint(
+        KEY, "POST", "/x", BODY
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,4 +106,6 @@ def test_the_order_of_fields_does_not_count() -> None:
     ids=str,
 )
 def test_everything_else_counts(method: str, path: str, body: dict[str, Any]) -> None:
-    assert request_fingerprint(method, path, body) != request_fingerprint("POST", "/x", BODY)
+    assert request_fingerprint(KEY, method, path, body) != request_fingerprint(
+        KEY, "POST", "/x", BODY
+    )

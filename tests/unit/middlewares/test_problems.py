@@ -1,9 +1,11 @@
 """Every kind of error has its status, and nothing inside leaks out."""
 
+import asyncio
+
 import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from guilder.kernel.errors import (
     FieldError,
@@ -122,3 +124,36 @@ def test_openapi_gets_one_example_per_code() -> None:
     assert list(described) == [404, 409, 503]
     examples = described[409]["content"]["application/problem+json"]["examples"]
     assert examples["teapot_broken"]["value"]["status"] == 409
+
+
+async def test_who_is_cut_off_by_a_stop_is_told_to_come_back() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(asyncio.CancelledError):
+        await raising(asyncio.CancelledError())(scope_of("/v1/pots"), _nothing, send)
+    start, body = sent
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
+    assert b'"code":"unavailable"' in body["body"]
+
+
+async def test_half_an_answer_is_not_finished_by_a_stop() -> None:
+    sent: list[Message] = []
+
+    async def begin(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise asyncio.CancelledError
+
+    async def note(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(asyncio.CancelledError):
+        await ProblemsMiddleware(begin)(scope_of("/v1/pots"), _nothing, note)
+    assert [message["type"] for message in sent] == ["http.response.start"]
+
+
+async def _nothing() -> Message:
+    raise AssertionError

@@ -15,6 +15,19 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
+// Descriptions are paragraphs with `code` and **bold**; nothing else of Markdown.
+function inline(text) {
+  return text.split(/(`[^`]+`|\*\*[^*]+\*\*)/).filter(Boolean).map((part) => {
+    if (part.startsWith("`")) return make("code", { textContent: part.slice(1, -1) });
+    if (part.startsWith("**")) return make("strong", { textContent: part.slice(2, -2) });
+    return part;
+  });
+}
+
+function prose(text) {
+  return (text ?? "").split(/\n\s*\n/).filter(Boolean).map((each) => make("p", {}, ...inline(each)));
+}
+
 function resolve(api, schema) {
   if (!schema || !schema.$ref) return schema ?? {};
   return schema.$ref.slice(2).split("/").reduce((node, key) => node?.[key], api) ?? {};
@@ -57,7 +70,7 @@ function fields(api, given) {
     make("tr", {},
       make("td", {}, make("code", { textContent: name }), (schema.required ?? []).includes(name) ? " *" : ""),
       make("td", { textContent: typeOf(api, each) }),
-      make("td", { textContent: each.description ?? resolve(api, each).description ?? "" })));
+      make("td", {}, ...inline(each.description ?? resolve(api, each).description ?? ""))));
   return rows.length ? make("table", {}, make("tbody", {}, ...rows)) : null;
 }
 
@@ -67,7 +80,7 @@ function parameters(api, list) {
     make("tr", {},
       make("td", {}, make("code", { textContent: each.name }), each.required ? " *" : ""),
       make("td", { textContent: `${each.in}, ${typeOf(api, each.schema ?? {})}` }),
-      make("td", { textContent: each.description ?? "" })));
+      make("td", {}, ...inline(each.description ?? ""))));
   return make("div", {}, make("h4", { textContent: "Parameters" }), make("table", {}, make("tbody", {}, ...rows)));
 }
 
@@ -81,7 +94,7 @@ function answers(api, responses) {
       shown.push(make("pre", { textContent: JSON.stringify(example(api, content.schema), null, 2) }));
     }
     return make("details", {},
-      make("summary", {}, make("code", { textContent: status }), ` ${response.description ?? ""}`),
+      make("summary", {}, make("code", { textContent: status }), " ", ...inline(response.description ?? "")),
       content?.schema ? fields(api, content.schema) : null, ...shown);
   });
   return make("div", {}, make("h4", { textContent: "Answers" }), ...blocks);
@@ -136,7 +149,7 @@ function operationView(api, path, method, operation) {
   const view = make("details", { id: operation.operationId },
     make("summary", {}, make("span", { class: `method ${method}`, textContent: method.toUpperCase() }),
       make("code", { textContent: path }), " ", make("span", { class: "soft", textContent: operation.summary ?? "" })),
-    make("p", { textContent: operation.description ?? "" }),
+    ...prose(operation.description),
     parameters(api, list),
     schema ? make("div", {}, make("h4", { textContent: "Body" }), fields(api, schema)) : null,
     answers(api, operation.responses),
@@ -149,7 +162,7 @@ function operationView(api, path, method, operation) {
 function show(api) {
   document.title = api.info.title;
   document.getElementById("title").textContent = `${api.info.title} ${api.info.version}`;
-  main.replaceChildren(make("pre", { textContent: api.info.description ?? "" }));
+  main.replaceChildren(...prose(api.info.description));
   const groups = new Map((api.tags ?? []).map((tag) => [tag.name, []]));
   for (const [path, item] of Object.entries(api.paths)) {
     for (const method of METHODS.filter((each) => each in item)) {
