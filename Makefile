@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run demo test check lint types contracts bench lock clean
+.PHONY: help run demo test faults check lint types contracts mutants bench bench-big lock clean
 
 help: ## Show this help.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +17,16 @@ run: $(READY) ## Start Guilder on its bundled PostgreSQL, ready to use.
 demo: $(READY) ## Play a story with two people over real HTTP and check every number.
 	@$(BIN)/guilder demo
 
-test: $(READY) ## Run the whole test suite.
-	@$(BIN)/pytest
+test: $(READY) ## Run the whole test suite, in two processes.
+	@$(BIN)/pytest -n 2 --dist worksteal
+
+faults: $(READY) ## The fault tests with every kill and every cut: about half an hour.
+	@GUILDER_TEST_PRIMARY_KILLS=30 GUILDER_TEST_BANK_KILLS=60 GUILDER_TEST_COMMIT_CUTS=200 \
+		GUILDER_TEST_HTTP_KILLS=78 $(BIN)/pytest tests/faults
+
+mutants: $(READY) ## Change the deciding code in every small way; tests must notice (20 minutes).
+	@$(BIN)/mutmut run
+	@$(BIN)/mutmut results
 
 check: lint types contracts test ## Everything CI runs: lint, types, import contracts, tests.
 
@@ -32,8 +40,11 @@ types: $(READY) ## mypy, strict.
 contracts: $(READY) ## Which package may import which.
 	@$(BIN)/lint-imports
 
-bench: $(READY) ## Print one JSON line per figure, each beside pgbench on the same server.
+bench: $(READY) ## Print one JSON line per figure, beside pgbench on the same server.
 	@$(BIN)/python -m benchmarks
+
+bench-big: $(READY) ## Read books of 5,000,000 transfers: the figures of `bench` that grow.
+	@$(BIN)/python -m benchmarks reads --big
 
 lock: $(READY) ## Resolve the dependencies again, with hashes.
 	@$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --quiet -o requirements.lock

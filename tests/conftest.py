@@ -1,6 +1,5 @@
 """Fixtures that every test may use: a database server for the session, and databases on it."""
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,13 +7,17 @@ import pytest
 from guilder.storage.base import Storage
 from guilder.storage.mongo.storage import MongoStorage
 from guilder.storage.postgres.storage import PostgresStorage
-from tests.support.databases import Database, DatabaseServer, Server, database_server
+from tests.support.databases import (
+    ENGINES,
+    Database,
+    DatabaseServer,
+    Server,
+    database_server,
+)
 from tests.support.mongo import MongoServer, mongo_server
+from tests.support.outside import the_guard
 
-ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql").split(","))
-"""Every test with `storage` or `new_storage` runs on each. Each is the name of the fixture that has
-its server. MongoDB has tests of its own in every run; `GUILDER_TEST_ENGINES=postgresql,mongodb`
-runs all others on it too."""
+__all__ = ["the_guard"]
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,13 @@
-"""The line to PostgreSQL, cut at COMMIT and made bad in other ways: nobody is told what is not
-so."""
+"""The line to the database, cut at COMMIT and made bad in other ways: nobody is told what is not
+so.
+
+`GUILDER_TEST_COMMIT_CUTS` says how often it is cut, on each engine.
+"""
 
 import asyncio
 import contextlib
+import itertools
+import os
 import random
 import time
 from collections import Counter
@@ -10,24 +15,29 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
+from pymongo.errors import PyMongoError
 
 from guilder.kernel.errors import Unavailable
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.ledger.verify import verify
 from guilder.storage import open_storage
-from guilder.storage.base import LedgerStorage
+from guilder.storage.base import LedgerStorage, Storage
+from guilder.storage.mongo import ledger as mongo_ledger
+from guilder.storage.mongo.engine import Session
 from guilder.storage.postgres.storage import PostgresStorage
 from tests.support.bank import fund
 from tests.support.bank_worker import transfer
 from tests.support.databases import Database
-from tests.support.planted import NoUniqueId
-from tests.support.proxy import Fate, Proxy
+from tests.support.mongo import MongoServer
+from tests.support.planted import NO_UNIQUE_ID, ledger_with
+from tests.support.postgres_books import owner_of
+from tests.support.proxy import Fate, Proxy, mongo_messages, postgres_messages
+from tests.support.tampering import is_mongodb, mongo_database
 from tests.support.telling import tell
 
-CUTS = 240
+CUTS = int(os.environ.get("GUILDER_TEST_COMMIT_CUTS", "40"))
 CALLERS = 24
 RECOVERY_S = 5.0
 REQUEST_S = 30.0
@@ -39,23 +49,29 @@ class Line:
     """A journal that reaches its database through a proxy, and the book without it."""
 
     proxy: Proxy
-    storage: PostgresStorage
+    storage: Storage
     journal: Journal
     book: LedgerStorage
 
 
+def through(proxy: Proxy, database: Database) -> str:
+    """Return the url of a database by way of the proxy."""
+    parts = urlsplit(database.url)
+    netloc = parts.netloc.replace(f":{parts.port}", f":{proxy.port}")
+    # MongoDB's driver would else ask the server for its address, and go there.
+    query = "directConnection=true" if is_mongodb(database) else parts.query
+    return parts._replace(netloc=netloc, query=query).geturl()
+
+
 @contextlib.asynccontextmanager
-async def line_to(
-    database: Database, *, fault: type[NoUniqueId] | None = None
-) -> AsyncIterator[Line]:
+async def line_to(database: Database, *, fault: str | None = None) -> AsyncIterator[Line]:
     parts = urlsplit(database.url)
     direct = await open_storage(database.url, owner_url=database.owner_url)
     await fund(direct)
-    async with Proxy(str(parts.hostname), parts.port or 5432) as proxy:
-        through = parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}"))
-        storage = await open_storage(through.geturl())
-        assert isinstance(storage, PostgresStorage)
-        journal = Journal(fault(storage.engine) if fault else storage.ledger())
+    messages = mongo_messages if is_mongodb(database) else postgres_messages
+    async with Proxy(str(parts.hostname), int(parts.port or 0), messages=messages) as proxy:
+        storage = await open_storage(through(proxy, database))
+        journal = Journal(ledger_with(fault, storage))
         await journal.start()
         try:
             yield Line(proxy, storage, journal, direct.ledger())
@@ -69,7 +85,13 @@ async def line_to(
 
 
 @pytest.fixture
-async def line(database: Database) -> AsyncIterator[Line]:
+async def line(new_database: Database) -> AsyncIterator[Line]:
+    async with line_to(new_database) as made:
+        yield made
+
+
+@pytest.fixture
+async def postgresql_line(database: Database) -> AsyncIterator[Line]:
     async with line_to(database) as made:
         yield made
 
@@ -128,7 +150,7 @@ async def cut_often(line: Line, *, cuts: int) -> Callers:
 
     def fate() -> Fate:
         met = line.proxy.met
-        if met.total() - met[Fate.PASS] >= cuts - 1:
+        if met.total() - met[Fate.PASS] >= cuts:
             is_done.set()
         return chance.choice((Fate.PASS, chance.choice(ways)))
 
@@ -155,13 +177,37 @@ async def test_a_lost_commit_is_looked_up_and_everyone_gets_one_verdict(
 
 
 async def test_the_cuts_find_a_journal_that_does_not_look_up(database: Database) -> None:
-    async with line_to(database, fault=NoUniqueId) as line:
-        connection = await asyncpg.connect(database.owner_url)
-        await connection.execute("ALTER TABLE book_main.transfers DROP CONSTRAINT transfers_id")
-        await connection.close()
+    """On MongoDB a lost COMMIT is asked for again, so that there is nothing to look up."""
+    async with line_to(database, fault=NO_UNIQUE_ID) as line:
+        async with owner_of(database) as owner:
+            await owner.execute("ALTER TABLE book_main.transfers DROP CONSTRAINT transfers_id")
         callers = await cut_often(line, cuts=10)
         with pytest.raises(AssertionError):
             await everything_told_is_so(line, callers.told)
+
+
+async def test_the_cuts_find_a_commit_that_takes_silence_for_success(
+    mongodb: MongoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_open = []
+
+    async def believe(session: Session) -> None:
+        left_open.append(session.session_id)
+        with contextlib.suppress(PyMongoError):
+            await session.commit_transaction()
+
+    monkeypatch.setattr(mongo_ledger, "commit", believe)
+    async with mongodb.database() as database, line_to(database) as line:
+        # The driver itself asks a second time.
+        fates = itertools.chain([Fate.LOSE_COMMIT] * 2, itertools.repeat(Fate.PASS))
+        line.proxy.fate = lambda: next(fates)
+        told = [(transfer(0), await line.journal.post(transfer(0)))]
+        assert line.proxy.met[Fate.LOSE_COMMIT] == 2
+        async with mongo_database(database) as found:
+            # Else the server keeps its locks for a minute.
+            await found.client.admin.command("killSessions", left_open)
+        with pytest.raises(AssertionError):
+            await everything_told_is_so(line, told)
 
 
 @pytest.mark.parametrize(("piece_bytes", "latency_s"), [(1, 0.0), (None, 0.2)])
@@ -188,8 +234,11 @@ async def test_a_silent_line_holds_up_requests_and_then_answers_them(line: Line)
 
 
 async def test_connections_that_vanish_do_not_take_the_pool_with_them(
-    line: Line, capsys: pytest.CaptureFixture[str]
+    postgresql_line: Line, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """On MongoDB the heartbeat of a single connection tells: tests/integration/storage has it."""
+    line = postgresql_line
+    assert isinstance(line.storage, PostgresStorage)
     await warm_up(line.storage, connections=5)
     assert line.proxy.lose_connections() == 5
     began = time.monotonic()

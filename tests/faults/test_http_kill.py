@@ -1,8 +1,13 @@
-"""The whole of Guilder under kill -9, over HTTP: what people were told is what the books say."""
+"""The whole of Guilder under kill -9, over HTTP: what people were told is what the books say.
+
+`GUILDER_TEST_HTTP_KILLS` says how often; two in three kill Guilder itself, half of them its
+database, alone or with it.
+"""
 
 import asyncio
 import contextlib
 import itertools
+import os
 import random
 import time
 from collections import Counter
@@ -20,10 +25,10 @@ from tests.support.telling import tell
 
 PAYERS = 10
 LANES = 32
-KILLS = 28
-ACKNOWLEDGED = 8_000
+KILLS = int(os.environ.get("GUILDER_TEST_HTTP_KILLS", "12"))
+ACKNOWLEDGED = 280 * KILLS
 RECOVERY_S = 5.0
-TURNS = ("database", "guilder", "connections", "both", "database", "connections")
+TURNS = ("database", "guilder", "connections", "both", "guilder", "both")
 
 _TOTAL = (
     "SELECT sum(posted), min(posted), count(*) FROM book_main.balances WHERE account_id = ANY($1)"
@@ -83,7 +88,9 @@ async def test_what_people_were_told_is_what_the_books_say(
     chance = random.Random(3)
     kills: Counter[str] = Counter()
     took: dict[str, list[float]] = {}
+    began = time.monotonic()
     async with guilder_process() as guilder:
+        start_s = time.monotonic() - began
         payers = await make_payers(guilder.host, guilder.port, PAYERS)
         reads = Reads()
         reader = asyncio.create_task(reads.run(guilder, payers))
@@ -121,7 +128,8 @@ async def test_what_people_were_told_is_what_the_books_say(
     assert told.unexpected == {}
     assert told.asked_again >= ACKNOWLEDGED // 10
     every = sorted(itertools.chain.from_iterable(took.values()))
-    assert every[len(every) // 2] <= RECOVERY_S
+    # A machine that is busy with other things is as slow at the first start.
+    assert every[len(every) // 2] <= max(RECOVERY_S, 2 * start_s)
 
 
 async def replay_some(crowd: Crowd, guilder: GuilderProcess) -> None:

@@ -15,15 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
-
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import TransferRequest, Verdict
 from guilder.ledger.verify import verify
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
-from guilder.storage.embedded import EmbeddedPostgres
-from guilder.storage.embedded_files import APPLICATION, OWNER
+from tests.support.bank_servers import GONE, SERVERS, BankServer
 from tests.support.bank_worker import (
     ACCOUNTS,
     ANSWER,
@@ -33,9 +30,7 @@ from tests.support.bank_worker import (
     transfer,
     transfer_id,
 )
-from tests.support.databases import reachable_directory, url_of
-from tests.support.kills import AWAY, cut_connections, kill_database
-from tests.support.planted import FORGETFUL_SETTINGS, UNCONSTRAINED
+from tests.support.databases import reachable_directory
 
 WORKERS = 2
 FUNDS = 5_000
@@ -43,11 +38,6 @@ FUNDS = 5_000
 PATIENCE_S = 60.0
 """For what takes a second on a quiet machine."""
 _POLL_S = 0.005
-
-_TOTAL = """
-SELECT sum(posted), min(posted) FROM book_main.balances
-WHERE account_id = ANY($1::uuid[])
-"""
 
 
 class WorkerProcess:
@@ -151,7 +141,7 @@ class Audit:
 class Bank:
     """The database and the processes of one run."""
 
-    def __init__(self, server: EmbeddedPostgres, workers: list[WorkerProcess]) -> None:
+    def __init__(self, server: BankServer, workers: list[WorkerProcess]) -> None:
         self.server = server
         self.workers = workers
         self.audit = Audit()
@@ -191,37 +181,29 @@ class Bank:
         worker.start()
 
     async def _kill_database(self) -> None:
-        kill_database(self.server.layout.data)
+        await self.server.kill()
 
     async def _kill_everything(self) -> None:
-        kill_database(self.server.layout.data)
+        await self.server.kill()
         for worker in self.workers:
             worker.kill()
             worker.start()
 
     async def _cut_connections(self) -> None:
-        await cut_connections(self.server)
+        await self.server.cut_connections()
 
     async def read_totals(self) -> None:
         """Read all balances over and over; whatever is killed, they add up."""
         ids = [bank_account_id(number) for number in range(1, ACCOUNTS + 1)]
         while True:
-            with contextlib.suppress(*AWAY):
-                connection = await asyncpg.connect(
-                    **self.server.connect_arguments(OWNER),
-                    server_settings={"default_transaction_read_only": "on"},
-                    timeout=5,
-                    command_timeout=5,
-                )
-                try:
+            with contextlib.suppress(*GONE):
+                async with self.server.totals(ids) as read:
                     while True:
-                        total, least = await connection.fetchrow(_TOTAL, ids)
+                        total, least = await read()
                         self.audit.reads += 1
                         if total != ACCOUNTS * FUNDS or least < 0:
-                            self._wrong_reads.append((int(total), least))
+                            self._wrong_reads.append((total, least))
                         await asyncio.sleep(_POLL_S)
-                finally:
-                    connection.terminate()
             await asyncio.sleep(_POLL_S)
 
     async def compare(self) -> None:
@@ -241,52 +223,29 @@ class Bank:
         audit.note("wrong reads", self._wrong_reads[:5])
         audit.note("contradicted", answers[Answer.CONTRADICTED])
         audit.note("errors", answers[Answer.ERROR])
-        await self._compare_with_journal(moved, told[Answer.REFUSED])
-        await self._compare_balances(numbers)
-
-    async def _compare_with_journal(self, moved: set[UUID], refused: set[UUID]) -> None:
-        audit = self.audit
-        connection = await asyncpg.connect(**self.server.connect_arguments(OWNER))
-        try:
-            rows = await connection.fetch(
-                "SELECT id, position FROM book_main.transfers WHERE code = 'bank'"
-            )
-            journal = Counter(row["id"] for row in rows)
-            positions = await connection.fetchrow(
-                "SELECT count(*), coalesce(max(position), 0), count(DISTINCT position) "
-                "FROM book_main.transfers"
-            )
-            total = await connection.fetchval("SELECT sum(posted) FROM book_main.balances")
-        finally:
-            await connection.close()
+        stored = await self.server.stored()
+        journal, positions = stored.transfers, stored.positions
         audit.note("lost", len(moved - journal.keys()))
         audit.note("doubled", sum(count > 1 for count in journal.values()))
         audit.note("moved without an answer", len(journal.keys() - moved))
-        audit.note("refused and moved", len(journal.keys() & refused))
-        audit.note("gaps", None if len(set(positions)) == 1 else tuple(positions))
-        audit.note("wrong total", int(total))
+        audit.note("refused and moved", len(journal.keys() & told[Answer.REFUSED]))
+        audit.note("gaps", None if len(set(positions)) == 1 else positions)
+        audit.note("wrong total", sum(stored.posted.values()))
+        self._compare_balances(numbers, stored.posted)
         storage = await open_storage(
-            url_of(self.server, OWNER), accepted_settings=frozenset({"synchronous_commit"})
+            self.server.owner_url, accepted_settings=frozenset({"synchronous_commit"})
         )
         report = await verify(storage.ledger())
         await storage.close()
         audit.note("verify", report.difference)
 
-    async def _compare_balances(self, moved: set[int]) -> None:
+    def _compare_balances(self, moved: set[int], posted: Mapping[UUID, int]) -> None:
         """Work out what every account must have, from nothing but the answers."""
         expected = Counter({bank_account_id(n): FUNDS for n in range(1, ACCOUNTS + 1)})
         for request in map(transfer, moved):
             expected[request.debit_account_id] -= request.amount_minor
             expected[request.credit_account_id] += request.amount_minor
-        connection = await asyncpg.connect(**self.server.connect_arguments(OWNER))
-        try:
-            rows = await connection.fetch(
-                "SELECT account_id, posted FROM book_main.balances WHERE account_id = ANY($1)",
-                list(expected),
-            )
-        finally:
-            await connection.close()
-        wrong = [row for row in rows if row["posted"] != expected[row["account_id"]]]
+        wrong = [account for account, amount in expected.items() if posted[account] != amount]
         self.audit.note("wrong balances", len(wrong))
 
 
@@ -295,31 +254,26 @@ CROWD_ANSWERS = 200
 
 
 @contextlib.asynccontextmanager
-async def open_bank(fault: str | None = None) -> AsyncIterator[Bank]:
+async def open_bank(engine: str, fault: str | None = None) -> AsyncIterator[Bank]:
     """Run a bank, with a fault planted or none. Nothing of it is left in the end."""
-    settings = {"shared_buffers": "64MB", **FORGETFUL_SETTINGS} if fault else {}
+    workers: list[WorkerProcess] = []
     with reachable_directory() as directory:
-        server = EmbeddedPostgres(directory / "data", settings=settings)
-        await server.start()
-        workers: list[WorkerProcess] = []
-        try:
-            storage = await open_storage(
-                url_of(server, APPLICATION), owner_url=url_of(server, OWNER)
-            )
+        async with SERVERS[engine](fault) as server:
+            storage = await open_storage(server.url, owner_url=server.owner_url)
             await storage.migrate([])
             await fund(storage)
             await storage.close()
-            await _plant(server, fault)
-            url = url_of(server, APPLICATION)
+            if fault:
+                await server.take_away_what_hinders(fault)
             workers += [
-                WorkerProcess(number, directory=directory, url=url, fault=fault)
+                WorkerProcess(number, directory=directory, url=server.url, fault=fault)
                 for number in range(WORKERS)
             ]
-            yield Bank(server, workers)
-        finally:
-            for worker in workers:
-                worker.kill()
-            await server.stop()
+            try:
+                yield Bank(server, workers)
+            finally:
+                for worker in workers:
+                    worker.kill()
 
 
 async def fund(storage: Storage) -> None:
@@ -345,19 +299,11 @@ async def fund(storage: Storage) -> None:
     assert {outcome.verdict for outcome in outcomes} == {Verdict.CREATED}
 
 
-async def _plant(server: EmbeddedPostgres, fault: str | None) -> None:
-    """Take away what would keep a planted fault from showing."""
-    connection = await asyncpg.connect(**server.connect_arguments(OWNER))
-    for statement in UNCONSTRAINED.get(fault or "", ()):
-        await connection.execute(statement)
-    await connection.close()
-
-
 async def run_bank(
-    kills: list[str], *, fault: str | None = None, answers_at_least: int = 0
+    engine: str, kills: list[str], *, fault: str | None = None, answers_at_least: int = 0
 ) -> Audit:
     """Let the bank work, kill what `kills` names one after another, and compare."""
-    async with open_bank(fault) as bank:
+    async with open_bank(engine, fault) as bank:
         for worker in bank.workers:
             worker.start()
         reader = asyncio.create_task(bank.read_totals())

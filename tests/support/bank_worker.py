@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pymongo import WriteConcern
+from pymongo.client_session_shared import TransactionOptions
+
 from guilder.kernel.errors import Unavailable
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage import open_storage
 from guilder.storage.errors import StorageUnavailable
+from guilder.storage.mongo import engine
 from guilder.storage.records import Account
-from tests.support.planted import FORGETFUL_SERVER, LEDGERS
+from tests.support.planted import FORGETFUL_SERVER, ledger_with
 
 ACCOUNTS = 10
 ANSWER = struct.Struct("<QB")
@@ -150,10 +154,12 @@ async def work(order: dict[str, Any]) -> None:
     """Work until the input ends."""
     answers = os.open(Path(order["answers"]), os.O_WRONLY | os.O_APPEND)
     fault = order["fault"]
-    accepted = {"synchronous_commit"} if fault == FORGETFUL_SERVER else set()
+    accepted = set()
+    if fault == FORGETFUL_SERVER:
+        accepted.add("synchronous_commit")
+        engine._TRANSACTION = TransactionOptions(engine.SNAPSHOT, WriteConcern(1, j=False))
     storage = await _opened(order["url"], frozenset(accepted))
-    book = LEDGERS[fault](storage.engine) if fault in LEDGERS else storage.ledger()
-    journal = Journal(book)
+    journal = Journal(ledger_with(fault, storage))
     await journal.start()
     numbers = itertools.chain(order["again"], itertools.count(order["first"], order["step"]))
     worker = Worker(journal, answers, numbers)

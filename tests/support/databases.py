@@ -21,6 +21,10 @@ from guilder.storage.embedded import EmbeddedPostgres
 from guilder.storage.embedded_files import APPLICATION, OWNER
 from guilder.storage.errors import StorageUnavailable
 
+ENGINES = tuple(os.environ.get("GUILDER_TEST_ENGINES", "postgresql,mongodb").split(","))
+"""Every test with `server`, `storage` or what is built on them runs on each of these. They are the
+names of the fixtures that have the servers. `GUILDER_TEST_ENGINES=postgresql` is for a quick look.
+"""
 EXTERNAL_URL = "GUILDER_TEST_DATABASE_URL"
 """Environment variable: owner's url of a PostgreSQL to test on instead of the bundled one. The role
 creates databases and roles."""

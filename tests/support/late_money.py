@@ -12,16 +12,14 @@ from guilder.ledger.models import TransferRequest, Verdict
 from guilder.ledger.verify import verify
 from guilder.wallets.accounts import wallet_account_id
 from tests.support.books import fingerprint, transfer_id
-from tests.support.databases import DatabaseServer
+from tests.support.databases import Server
 from tests.support.http import Person, Running, running, settings_for
 
 
 @contextlib.asynccontextmanager
-async def guilder_on(
-    postgresql: DatabaseServer, data: Path, **settings: Any
-) -> AsyncIterator[Running]:
+async def guilder_on(server: Server, data: Path, **settings: Any) -> AsyncIterator[Running]:
     """Run Guilder on a database of its own. In the end its books are right."""
-    async with postgresql.database() as database:
+    async with server.database() as database:
         urls = {"database_url": database.url, "database_owner_url": database.owner_url}
         async with running(**settings_for(data, **urls, **settings)) as started:
             yield started

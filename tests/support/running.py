@@ -1,20 +1,23 @@
-"""One running Guilder for the tests of a folder; import its fixtures in the folder's conftest."""
+"""One running Guilder for the tests of a folder; import its fixtures in the folder's conftest.
+
+It runs on each engine in turn.
+"""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from guilder.ledger.verify import verify
-from tests.support.databases import DatabaseServer
+from tests.support.databases import Server
 from tests.support.http import Running, running, settings_for
 
 
 @pytest.fixture(scope="package")
 async def guilder(
-    postgresql: DatabaseServer, tmp_path_factory: pytest.TempPathFactory
+    server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
     """Run it on a database of its own. In the end the books are right."""
-    async with postgresql.database() as database:
+    async with server.database() as database:
         settings = settings_for(
             tmp_path_factory.mktemp("data"),
             database_url=database.url,
