@@ -20,6 +20,7 @@ from guilder.storage.records import (
     Hold,
     Leg,
     Total,
+    TotalBy,
     Transfer,
     TransferKind,
 )
@@ -197,8 +198,14 @@ class MemoryBook:
     async def counters_after(self, counter_id: UUID | None, limit: int) -> list[Counter]:
         return _page(self.counter_by_id, counter_id, limit)
 
-    async def totals(self) -> list[Total]:
+    async def totals(self, by: TotalBy = TotalBy.CODE) -> list[Total]:
         raise NotImplementedError
+
+    async def legs_at(self, account_ids: Sequence[UUID], position: int) -> dict[UUID, Leg]:
+        legs: dict[UUID, Leg] = {}
+        for each in self.journal[:position]:
+            legs |= {each.debit_account_id: each.debit, each.credit_account_id: each.credit}
+        return {key: leg for key, leg in legs.items() if key in set(account_ids)}
 
     async def holds_after(self, hold_id: UUID | None, limit: int) -> list[Hold]:
         return _page(self.hold_by_id, hold_id, limit)
@@ -240,8 +247,8 @@ class _MemoryBatch:
                 raise ValueError("the database cannot keep this")
             self._transfers.append(transfer)
 
-    async def set_flags(self, account: Account, head: Head) -> None:
-        self._accounts = {account.id: account}
+    async def set_flags(self, accounts: Sequence[Account], head: Head) -> None:
+        self._accounts = {each.id: each for each in accounts}
         self._head = head
 
     async def advance(

@@ -1,20 +1,23 @@
 """HTTP of holds."""
 
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import BaseModel
 
 from guilder.holds.errors import HoldNotExpired
 from guilder.holds.schemas import (
     CaptureAnswer,
     CaptureBody,
+    DryRunQuery,
     HoldAnswer,
     HoldBody,
+    HoldPreview,
     HoldStanding,
     ReleaseAnswer,
 )
-from guilder.holds.service import Capture, HoldOrder, HoldService
-from guilder.identity.authentication import CurrentUser
+from guilder.holds.service import Capture, Done, HoldOrder, HoldService
+from guilder.identity.authentication import CurrentUser, Principal
 from guilder.identity.errors import Unauthenticated
 from guilder.kernel.currency import UnknownCurrency
 from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
@@ -36,6 +39,7 @@ from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
     IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
@@ -60,6 +64,11 @@ _MONEY = (
 )
 
 
+_PREVIEW: dict[int | str, dict[str, Any]] = {
+    200: {"model": HoldPreview, "description": "What would happen, for `dry_run=true`."}
+}
+
+
 def holds_of(request: Request) -> HoldService:
     """Return the service that the application was composed with."""
     return cast("HoldService", request.app.state.holds)
@@ -67,6 +76,17 @@ def holds_of(request: Request) -> HoldService:
 
 def _head(response: Response, *, is_replayed: bool) -> None:
     response.headers.update({"Cache-Control": "no-store"} | (REPLAYED if is_replayed else {}))
+
+
+def _json(body: BaseModel, *, status: int, is_replayed: bool = False) -> Response:
+    response = Response(body.model_dump_json(), status_code=status, media_type="application/json")
+    _head(response, is_replayed=is_replayed)
+    return response
+
+
+def _foreseen(done: Done, asker: Principal) -> Response:
+    """Answer a dry run."""
+    return _json(HoldPreview.of(done, asker=asker.wallet_id), status=200)
 
 
 @router.post(
@@ -82,15 +102,21 @@ def _head(response: Response, *, is_replayed: bool) -> None:
         InsufficientFunds,
         AccountFrozen,
         LimitExceeded,
-    ),
+    )
+    | _PREVIEW,
+    response_model=HoldAnswer,
 )
 async def make_hold(
-    body: HoldBody, request: Request, response: Response, principal: CurrentUser
-) -> HoldAnswer:
+    body: HoldBody,
+    request: Request,
+    principal: CurrentUser,
+    query: Annotated[DryRunQuery, Query()],
+) -> Response:
     """Reserve money for somebody: a deposit, an order that is not yet shipped.
 
     It leaves `available` at once. The recipient captures it, in part or whole, or releases it; what
     is left when it expires goes back by itself. A hold counts towards limits when it is made.
+    With `dry_run=true` nothing changes: the answer says what would happen, or is the refusal.
     """
     order = HoldOrder(
         amount_minor=body.amount,
@@ -99,11 +125,15 @@ async def make_hold(
         description=body.description,
         expires_at=body.expires_at,
         key=idempotency_key(request),
-        fingerprint=request_fingerprint("POST", "/holds", body.model_dump()),
+        fingerprint=request_fingerprint(
+            fingerprint_key(request), "POST", "/holds", body.model_dump()
+        ),
     )
+    if query.dry_run:
+        return _foreseen(await holds_of(request).preview(principal, order), principal)
     done = await holds_of(request).hold(principal, order)
-    _head(response, is_replayed=done.is_replayed)
-    return HoldAnswer.of(done.transfer, payer=principal.wallet_id, payee=done.counterparty)
+    answer = HoldAnswer.of(done.transfer, payer=principal.wallet_id, payee=done.counterparty)
+    return _json(answer, status=201, is_replayed=done.is_replayed)
 
 
 @router.get("/holds/{hold_id}", summary="Show a hold", responses=error_responses(*_READ, NotFound))
@@ -120,19 +150,22 @@ async def show_hold(
     status_code=201,
     summary="Take what is held",
     openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(*_MONEY, NotFound, HoldExpired, HoldSettled, CaptureExceedsHold),
+    responses=error_responses(*_MONEY, NotFound, HoldExpired, HoldSettled, CaptureExceedsHold)
+    | _PREVIEW,
+    response_model=CaptureAnswer,
 )
 async def capture_hold(
     hold_id: HoldId,
     body: CaptureBody,
     request: Request,
-    response: Response,
     principal: CurrentUser,
-) -> CaptureAnswer:
+    query: Annotated[DryRunQuery, Query()],
+) -> Response:
     """Take the money of a hold, as its recipient: all that is left, or an amount.
 
     What is not taken goes back to the payer at once, unless `keep_rest` keeps it for another
-    capture. All captures together never take more than was held.
+    capture. All captures together never take more than was held. With `dry_run=true` nothing
+    changes.
     """
     said = {"hold_id": hold_id, **body.model_dump()}
     capture = Capture(
@@ -140,11 +173,15 @@ async def capture_hold(
         amount_minor=body.amount,
         keeps_rest=body.keep_rest,
         key=idempotency_key(request),
-        fingerprint=request_fingerprint("POST", "/holds/{id}/capture", said),
+        fingerprint=request_fingerprint(
+            fingerprint_key(request), "POST", "/holds/{id}/capture", said
+        ),
     )
+    if query.dry_run:
+        return _foreseen(await holds_of(request).preview_capture(principal, capture), principal)
     done = await holds_of(request).capture(principal, capture)
-    _head(response, is_replayed=done.is_replayed)
-    return CaptureAnswer.of(done, hold_id=hold_id, payee=principal.wallet_id)
+    answer = CaptureAnswer.of(done, hold_id=hold_id, payee=principal.wallet_id)
+    return _json(answer, status=201, is_replayed=done.is_replayed)
 
 
 @router.post(

@@ -1,6 +1,6 @@
 """Holds on the wire."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ from guilder.holds.rules import HoldStatus
 from guilder.holds.service import Done, HoldView
 from guilder.kernel.clock import rfc3339
 from guilder.kernel.ids import WalletId, encode_id
-from guilder.storage.records import Transfer
+from guilder.storage.records import Transfer, TransferKind
 from guilder.wallets.schemas import (
     Amount,
     BalanceAfter,
@@ -96,6 +96,44 @@ class HoldAnswer(BaseModel):
             expires_at=rfc3339(made.expires_at or made.created_at),
             created_at=rfc3339(made.created_at),
             balance_after=BalanceAfter.of(made.debit, made.asset),
+        )
+
+
+class DryRunQuery(BaseModel):
+    """Whether something shall only be tried."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dry_run: Annotated[
+        bool, Field(description="Answer what would happen, with 200, and change nothing at all.")
+    ] = False
+
+
+class HoldPreview(BaseModel):
+    """What a hold or a capture would come to. Nothing was changed."""
+
+    dry_run: Literal[True] = True
+    would: Literal["complete", "replay"] = Field(
+        description="`replay`: it was done under this key before."
+    )
+    amount: Amount
+    currency: CurrencyCode
+    wallet_id: WalletIdText = Field(description="Of whoever asks.")
+    counterparty_wallet_id: WalletIdText
+    balance_after: BalanceAfter = Field(description="Of whoever asks.")
+
+    @classmethod
+    def of(cls, done: Done, *, asker: WalletId) -> "HoldPreview":
+        """Return what would happen, or has, as its payer (of a hold) or payee sees it."""
+        transfer = done.transfer
+        leg = transfer.debit if transfer.kind is TransferKind.HOLD else transfer.credit
+        return cls(
+            would="replay" if done.is_replayed else "complete",
+            amount=transfer.amount_minor,
+            currency=transfer.asset,
+            wallet_id=asker,
+            counterparty_wallet_id=done.counterparty,
+            balance_after=BalanceAfter.of(leg, transfer.asset),
         )
 
 

@@ -1,6 +1,7 @@
 """Making, capturing and releasing holds, and the sweep that releases those whose time is over."""
 
 import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from guilder.holds.rules import (
     LASTS_AT_MOST,
     RELEASED,
     HoldStatus,
+    is_over,
     status_of,
 )
 from guilder.identity.authentication import Principal
@@ -37,6 +39,7 @@ from guilder.wallets.service import WalletService
 HOLD_PREFIX = "hold"
 SWEPT_AT_ONCE = 500
 _RACES_MAX = 16
+_Ask = Callable[[TransferRequest, Sequence[WalletId]], Awaitable[Outcome]]
 
 
 class HoldOrder(Struct, frozen=True, kw_only=True):
@@ -124,6 +127,17 @@ class HoldService:
             RecipientNotFound: Nobody has that address, or there is no such wallet.
             GuilderError: The ledger refuses.
         """
+        return await self._hold(payer, order, self._wallets.post)
+
+    async def preview(self, payer: Principal, order: HoldOrder) -> Done:
+        """Return what `hold` would come to now, and change nothing: not even an account is opened.
+
+        Raises:
+            GuilderError: What `hold` would raise.
+        """
+        return await self._hold(payer, order, self._wallets.preview)
+
+    async def _hold(self, payer: Principal, order: HoldOrder, ask: _Ask) -> Done:
         currency(order.currency)
         hold_id = derived_uuid("hold", payer.user_id, order.key)
         known = (await self._journal.book.transfers([hold_id])).get(hold_id)
@@ -133,8 +147,7 @@ class HoldService:
             return Done(transfer=known, is_replayed=True, counterparty=payee)
         to = await find_recipient(self._identity, order.recipient)
         request = self._request(payer, order, hold_id=hold_id, to=to)
-        outcome = await self._wallets.post(request, (payer.wallet_id, to))
-        return self._done(outcome, counterparty=to)
+        return self._done(await ask(request, (payer.wallet_id, to)), counterparty=to)
 
     async def show(self, viewer: Principal, hold_id: str) -> HoldView:
         """Return a hold of which the viewer is payer or payee.
@@ -173,11 +186,27 @@ class HoldService:
             NotFound: There is no such hold for this payee.
             HoldExpired, HoldSettled, CaptureExceedsHold: The ledger refuses.
         """
+        return await self._capture(payee, capture, self._journal.post)
+
+    async def preview_capture(self, payee: Principal, capture: Capture) -> Done:
+        """Return what `capture` would come to now, and change nothing.
+
+        Raises:
+            GuilderError: What `capture` would raise.
+        """
+        return await self._capture(payee, capture, self._wallets.preview)
+
+    async def _capture(
+        self,
+        payee: Principal,
+        capture: Capture,
+        ask: Callable[[TransferRequest], Awaitable[Outcome]],
+    ) -> Done:
         for _ in range(_RACES_MAX):
             view = await self.show(payee, capture.hold_id)
             if payee.wallet_id != view.payee:
                 raise NotFound
-            outcome = await self._journal.post(_capture_request(payee, capture, view.hold))
+            outcome = await ask(_capture_request(payee, capture, view.hold))
             # Somebody took a part of "what is left" while we looked.
             is_raced = outcome.verdict is Verdict.CAPTURE_EXCEEDS_HOLD
             if capture.amount_minor is not None or not is_raced:
@@ -196,16 +225,18 @@ class HoldService:
         """
         view = await self.show(asker, hold_id)
         is_payee = asker.wallet_id == view.payee
-        if not is_payee and view.status is HoldStatus.HELD:
+        has_expired = is_over(view.hold, now=await self._database_now())
+        if view.hold.remaining_minor and not is_payee and not has_expired:
             raise HoldNotExpired
-        code = EXPIRED if view.status is HoldStatus.EXPIRED else RELEASED
+        code = EXPIRED if has_expired else RELEASED
         outcome = await self._journal.post(_release_request(view.hold, hold_id, code=code))
         return self._done(outcome, counterparty=view.payer if is_payee else view.payee)
 
     async def sweep(self) -> bool:
         """Release holds whose time is over; tell whether there may be more."""
-        now = self._clock()
-        over = await self._journal.book.holds_expired(now, SWEPT_AT_ONCE)
+        found = await self._journal.book.holds_expired(self._clock(), SWEPT_AT_ONCE)
+        now = await self._database_now() if found else self._clock()
+        over = [hold for hold in found if is_over(hold, now=now)]
         if not over:
             return False
         outcomes = await self._journal.post_all(
@@ -214,6 +245,11 @@ class HoldService:
         # Another process may be faster: what is already released counts as done too.
         done = sum(each.transfer is not None for each in outcomes)
         return len(over) == SWEPT_AT_ONCE and done == len(over)
+
+    async def _database_now(self) -> datetime:
+        """Return the time that the books go by: the clock of this process may be wrong."""
+        async with self._journal.book.batch() as batch:
+            return batch.now
 
     def _request(
         self, payer: Principal, order: HoldOrder, *, hold_id: UUID, to: WalletId

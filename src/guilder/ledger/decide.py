@@ -17,7 +17,7 @@ from msgspec import Struct
 from guilder.kernel.errors import check
 from guilder.ledger.limits import Window, reversal_counter_id
 from guilder.ledger.models import AMOUNT_MAX, Outcome, TransferRequest, Verdict
-from guilder.ledger.state import State, Undo
+from guilder.ledger.state import State, Undo, cut
 from guilder.storage.records import Account, Counted, Counter, Head, Hold, Transfer, TransferKind
 
 _AMOUNT_MIN = -(2**63)
@@ -39,6 +39,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     Args:
         outcomes: One for each request, in their order.
         transfers: New lines of the journal, in order of position.
+        created: The same by their ids.
         accounts: Every account that changed, as it is now.
         holds: Every hold that is new or changed.
         counters: Every counter that counted.
@@ -47,6 +48,7 @@ class Decision(Struct, frozen=True, kw_only=True):
 
     outcomes: list[Outcome]
     transfers: list[Transfer]
+    created: dict[UUID, Transfer]
     accounts: dict[UUID, Account]
     holds: dict[UUID, Hold]
     counters: dict[UUID, Counter]
@@ -97,6 +99,7 @@ def decide(
     return Decision(
         outcomes=outcomes,
         transfers=state.transfers,
+        created=state.created,
         accounts=state.changed,
         holds=state.changed_holds,
         counters=state.changed_counters,
@@ -193,7 +196,7 @@ def _hold(state: State, request: TransferRequest, debit: Account, credit: Accoun
         asset=request.asset,
         amount_minor=amount,
         remaining_minor=amount,
-        expires_at=request.expires_at,
+        expires_at=cut(request.expires_at),
     )
     return state.append(
         request,

@@ -269,4 +269,4 @@ class _Importer:
                 stored = (await batch.load_accounts([told.id]))[told.id]
                 flagged = replace(stored, is_frozen=told.is_frozen, is_closed=told.is_closed)
                 head = batch.head
-                await batch.set_flags(flagged, Head(head.position, head.hash, head.revision + 1))
+                await batch.set_flags([flagged], Head(head.position, head.hash, head.revision + 1))

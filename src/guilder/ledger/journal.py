@@ -135,7 +135,11 @@ class Journal:
             AccountClosed: It is closed.
             StorageUnavailable: The database is away; the outcome is unknown.
         """
-        return await self._set_flags(account_id, is_frozen=is_frozen, is_closed=False)
+        return (await self.freeze_all([account_id], is_frozen=is_frozen))[0]
+
+    async def freeze_all(self, account_ids: Sequence[UUID], *, is_frozen: bool) -> list[Account]:
+        """Do as `freeze` does with all of the accounts at one moment, or with none of them."""
+        return await self._set_flags(account_ids, is_frozen=is_frozen, is_closed=False)
 
     async def close(self, account_id: UUID) -> Account:
         """Close an account for good. Doing it twice does it once.
@@ -145,29 +149,29 @@ class Journal:
             AccountNotEmpty: Something stands on it or is held.
             StorageUnavailable: The database is away; the outcome is unknown.
         """
-        return await self._set_flags(account_id, is_frozen=None, is_closed=True)
+        return (await self.close_all([account_id]))[0]
+
+    async def close_all(self, account_ids: Sequence[UUID]) -> list[Account]:
+        """Do as `close` does with all of the accounts at one moment, or with none of them."""
+        return await self._set_flags(account_ids, is_frozen=None, is_closed=True)
 
     async def _set_flags(
-        self, account_id: UUID, *, is_frozen: bool | None, is_closed: bool
-    ) -> Account:
-        """Write the flags behind the head, so that every writer's memory of the account ends."""
+        self, account_ids: Sequence[UUID], *, is_frozen: bool | None, is_closed: bool
+    ) -> list[Account]:
+        """Write the flags behind the head, so that every writer's memory of the accounts ends."""
         async with self.book.batch() as batch:
-            account = (await batch.load_accounts([account_id])).get(account_id)
-            if account is None:
+            found = await batch.load_accounts(account_ids)
+            if not found.keys() >= set(account_ids):
                 raise AccountNotFound
-            if account.is_closed and not is_closed:
-                raise AccountClosed
-            if is_closed and (account.posted or account.pending_in or account.pending_out):
-                raise AccountNotEmpty
-            changed = msgspec.structs.replace(
-                account,
-                is_frozen=account.is_frozen if is_frozen is None else is_frozen,
-                is_closed=is_closed,
-            )
-            if changed != account:
+            flagged = [
+                _flagged(found[account_id], is_frozen=is_frozen, is_closed=is_closed)
+                for account_id in account_ids
+            ]
+            changed = [each for each in flagged if each != found[each.id]]
+            if changed:
                 head = batch.head
                 await batch.set_flags(changed, Head(head.position, head.hash, head.revision + 1))
-        return changed
+        return flagged
 
     async def _write(self) -> None:
         while not (self._stopping and not self._waiting):
@@ -322,10 +326,23 @@ class _Work:
             self.changed_holds.update(decision.holds)
             self._counters.update(decision.counters)
             self.changed_counters.update(decision.counters)
-            self._existing.update((t.id, t) for t in decision.transfers)
+            self._existing.update(decision.created)
             self.head = decision.head
             outcomes += decision.outcomes
             yield from decision.transfers
+
+
+def _flagged(account: Account, *, is_frozen: bool | None, is_closed: bool) -> Account:
+    """Return an account with flags; None leaves what is. See `Journal.freeze` and `close`."""
+    if account.is_closed and not is_closed:
+        raise AccountClosed
+    if is_closed and (account.posted or account.pending_in or account.pending_out):
+        raise AccountNotEmpty
+    return msgspec.structs.replace(
+        account,
+        is_frozen=account.is_frozen if is_frozen is None else is_frozen,
+        is_closed=is_closed,
+    )
 
 
 def _counter_ids(requests: Sequence[TransferRequest], now: datetime) -> list[UUID]:

@@ -68,6 +68,8 @@ class TransferRequest(Struct, frozen=True, kw_only=True, gc=False):
         hold_id: The hold that a capture or release is about. A hold's own id is its transfer's id.
         reverses_id: The transfer that this one takes back, in part or whole; it goes the other way.
         limits: What it must stay within. Only for what posts or holds.
+        expires_at: Of a hold. Kept, as `effective_at`, to the millisecond.
+        effective_at: When it counts; when it is recorded, if nobody says otherwise.
     """
 
     id: UUID

@@ -17,6 +17,16 @@ _CREATED = Verdict.CREATED
 """Looked up once: a member of an enum costs as much as everything else that an outcome needs."""
 
 
+def cut(time: datetime | None) -> datetime | None:
+    """Cut a time of a request to whole milliseconds: what both storage engines give back.
+
+    `kernel.clock` has the same, beside the clock that a decision does not know of.
+    """
+    if time is None:
+        return None
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
 class State:
     """What the requests decided so far have left. Lives for one call of `decide`."""
 
@@ -98,8 +108,8 @@ class State:
             request.code,
             request.group_id,
             request.hold_id,
-            request.expires_at,
-            request.effective_at or self.now,
+            cut(request.expires_at),
+            cut(request.effective_at) or self.now,
             self.now,
             request.reference,
             request.metadata,

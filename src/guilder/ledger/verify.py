@@ -4,7 +4,7 @@ It shares no code with `decide` except the encoding of the chain, so that it see
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -40,6 +40,7 @@ class Report:
         totals: By asset, the minor units that stand on accounts above zero. What
             stands below zero is as much, or there is a difference.
         checkpoints: How many signed ones agree; None if they were not compared.
+        audited: How many sealed events of the audit record are right; None if it was not read.
     """
 
     position: int = 0
@@ -50,6 +51,7 @@ class Report:
     totals: dict[str, int] = field(default_factory=dict)
     difference: Difference | None = None
     checkpoints: int | None = None
+    audited: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -79,8 +81,20 @@ class Books:
     report: Report = field(default_factory=Report)
 
 
-async def verify(book: LedgerStorage) -> Report:
+AccountFault = Callable[[Account], str | None]
+"""Returns what is wrong with an account's owner, code or overdraft, as far as its id tells."""
+
+
+def _no_fault(account: Account) -> None:  # noqa: ARG001 - an `AccountFault`
+    return None
+
+
+async def verify(book: LedgerStorage, *, account_fault: AccountFault = _no_fault) -> Report:
     """Verify a book as it is at one moment, also while it grows.
+
+    Args:
+        account_fault: The journal does not tell whose an account is. Its id does, to whoever knows
+            how ids are derived.
 
     Returns:
         The report, with the first difference if there is one.
@@ -93,7 +107,7 @@ async def verify(book: LedgerStorage) -> Report:
         books.report.difference = (
             await _read_journal(moment, books)
             or await _compare_head(moment, books.report)
-            or await _compare_accounts(moment, books)
+            or await _compare_accounts(moment, books, account_fault)
             or await _compare_holds(moment, books)
             or await _compare_counters(moment, books)
             or _compare_totals(books)
@@ -230,14 +244,17 @@ async def _compare_head(moment: LedgerReads, report: Report) -> Difference | Non
     return None
 
 
-async def _compare_accounts(moment: LedgerReads, books: Books) -> Difference | None:
+async def _compare_accounts(
+    moment: LedgerReads, books: Books, account_fault: AccountFault
+) -> Difference | None:
     last: UUID | None = None
     unseen = set(books.balances)
     while page := await moment.accounts_after(last, PAGE):
         last = page[-1].id
         for account in page:
             unseen.discard(account.id)
-            what = _account_difference(account, books.balances.get(account.id))
+            told = books.balances.get(account.id)
+            what = _account_difference(account, told) or account_fault(account)
             if what is not None:
                 return Difference(books.report.position, what)
         books.report.accounts += len(page)

@@ -99,6 +99,7 @@ class ItemAnswer(BaseModel):
 class BatchAnswer(BaseModel):
     """What became of each item, in their order."""
 
+    dry_run: bool = Field(description="Nothing was changed: it would become that.")
     mode: Literal["atomic", "independent"]
     completed: int = Field(description="Items that are in the journal.", examples=[1])
     refused: int = Field(description="Items that are not.", examples=[0])
@@ -111,8 +112,15 @@ class BatchAnswer(BaseModel):
         *,
         mode: Literal["atomic", "independent"],
         sender: WalletId,
+        dry_run: bool = False,
     ) -> "BatchAnswer":
         """Return the results. The same for every retry of what was completed whole."""
         items = [ItemAnswer.of(result, sender=sender) for result in results]
         completed = sum(item.error is None for item in items)
-        return cls(mode=mode, completed=completed, refused=len(items) - completed, items=items)
+        return cls(
+            dry_run=dry_run,
+            mode=mode,
+            completed=completed,
+            refused=len(items) - completed,
+            items=items,
+        )

@@ -1,7 +1,9 @@
 """Many transfers of one sender in one request: each for itself, or all of them or none."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from msgspec import Struct
@@ -15,13 +17,13 @@ from guilder.kernel.ids import WalletId, derived_uuid
 from guilder.ledger.errors import AccountClosed, GroupFailed, IdempotencyKeyReused
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
-from guilder.storage.records import Transfer
+from guilder.ledger.preview import preview
+from guilder.storage.records import Account, Transfer
 from guilder.transfers.service import (
     Instruction,
     transfer_id_of,
     transfer_request,
 )
-from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
 from guilder.wallets.recipients import Recipient, find_recipient
@@ -74,19 +76,57 @@ class TransferBatches:
         Raises:
             Unavailable: The outcome is unknown; ask again under the same keys.
         """
-        group_id = None if group is None else derived_uuid("batch", sender.user_id, group)
-        asked = await self._requests(sender, items, group_id)
-        failed = [each for each in asked if isinstance(each, GuilderError)]
-        if failed:
-            known = await self._known(sender, items)
-            if group is not None:
-                return _without_group(items, asked, known)
-        else:
-            known = {}
+        asked = await self._requests(sender, items, group)
+        refused_early = await self._refused_early(sender, items, asked, group=group)
+        if refused_early is not None:
+            return refused_early
         requests = [each for each in asked if isinstance(each, TransferRequest)]
-        outcomes = iter(await self._journal.post_all(requests) if requests else ())
+        foreseen = await self._open(sender, requests)
+        sent = [each for each in requests if each.id not in foreseen]
+        outcomes = iter(await self._journal.post_all(sent) if sent else ())
+        foreseen |= {each.id: next(outcomes) for each in sent}
+        return await self._results(sender, items, asked, foreseen)
+
+    async def preview(
+        self, sender: Principal, items: Sequence[Instruction], *, group: str | None
+    ) -> list[Result]:
+        """Return what `send` would come to now, and change nothing: not even an account is opened.
+
+        Returns:
+            One result for each item. Times and places in the journal are not promised.
+        """
+        asked = await self._requests(sender, items, group)
+        refused_early = await self._refused_early(sender, items, asked, group=group)
+        if refused_early is not None:
+            return refused_early
+        requests = [each for each in asked if isinstance(each, TransferRequest)]
+        foreseen = await self._foresee(requests, await self._missing(sender, requests))
+        return await self._results(sender, items, asked, foreseen)
+
+    async def _refused_early(
+        self,
+        sender: Principal,
+        items: Sequence[Instruction],
+        asked: Sequence[TransferRequest | GuilderError],
+        *,
+        group: str | None,
+    ) -> list[Result] | None:
+        """Return the results of a group with an item that cannot even be asked for."""
+        if group is None or not any(isinstance(each, GuilderError) for each in asked):
+            return None
+        return _without_group(items, asked, await self._known(sender, items))
+
+    async def _results(
+        self,
+        sender: Principal,
+        items: Sequence[Instruction],
+        asked: Sequence[TransferRequest | GuilderError],
+        outcomes: Mapping[UUID, Outcome],
+    ) -> list[Result]:
+        has_errors = any(isinstance(each, GuilderError) for each in asked)
+        known = await self._known(sender, items) if has_errors else {}
         return [
-            self._result(item.key, next(outcomes))
+            self._result(item.key, outcomes[each.id])
             if isinstance(each, TransferRequest)
             else _refused_or_known(item, each, known.get(item.key))
             for item, each in zip(items, asked, strict=True)
@@ -99,12 +139,12 @@ class TransferBatches:
         return {ids[transfer_id]: transfer for transfer_id, transfer in found.items()}
 
     async def _requests(
-        self, sender: Principal, items: Sequence[Instruction], group_id: UUID | None
+        self, sender: Principal, items: Sequence[Instruction], group: str | None
     ) -> list[TransferRequest | GuilderError]:
         """Return what to ask for each item, or why it cannot be asked for."""
+        group_id = None if group is None else derived_uuid("batch", sender.user_id, group)
         wallets = await self._find_all({item.recipient for item in items})
         asked: list[TransferRequest | GuilderError] = []
-        wanted: set[tuple[WalletId, str]] = set()
         for item in items:
             to = wallets[item.recipient]
             try:
@@ -119,12 +159,19 @@ class TransferBatches:
                 asked.append(RecipientNotFound())
             else:
                 asked.append(request)
-                wanted |= {(WalletId(request.metadata["to"]), item.currency)}
-                wanted |= {(sender.wallet_id, item.currency)}
-        refusals = await self._open(wanted)
+        return await self._of_wallets(asked)
+
+    async def _of_wallets(
+        self, asked: Sequence[TransferRequest | GuilderError]
+    ) -> list[TransferRequest | GuilderError]:
+        """Refuse those to a wallet that there is not. An account that is open has one."""
+        requests = [each for each in asked if isinstance(each, TransferRequest)]
+        opened = await self._journal.book.accounts([r.credit_account_id for r in requests])
+        doubtful = {_to(r) for r in requests if r.credit_account_id not in opened}
+        existing = await self._wallets.existing(doubtful) if doubtful else set()
         return [
-            refusals.get(each.credit_account_id, each)
-            if isinstance(each, TransferRequest)
+            RecipientNotFound()
+            if isinstance(each, TransferRequest) and _to(each) in doubtful - existing
             else each
             for each in asked
         ]
@@ -139,27 +186,78 @@ class TransferBatches:
         known = list(recipients)
         return dict(zip(known, await asyncio.gather(*map(find, known)), strict=True))
 
-    async def _open(self, wanted: set[tuple[WalletId, str]]) -> dict[UUID, GuilderError]:
-        """Open the accounts that are missing; return why not, by account."""
-        ids = {wallet_account_id(wallet, asset): (wallet, asset) for wallet, asset in wanted}
+    async def _missing(
+        self, sender: Principal, requests: Sequence[TransferRequest]
+    ) -> dict[UUID, Account]:
+        """Return the accounts that are not open yet, as they would be."""
+        ids = {r.credit_account_id for r in requests} | {r.debit_account_id for r in requests}
         opened = await self._journal.book.accounts(list(ids))
-        refusals: dict[UUID, GuilderError] = {}
-        for account_id in ids.keys() - opened.keys():
-            wallet_id, asset = ids[account_id]
-            if not await self._wallets.exists(wallet_id):
-                refusals[account_id] = RecipientNotFound()
+        wallets: defaultdict[str, set[WalletId]] = defaultdict(set)
+        for request in requests:
+            if request.credit_account_id not in opened:
+                wallets[request.asset].add(_to(request))
+            if request.debit_account_id not in opened:
+                wallets[request.asset].add(sender.wallet_id)
+        found: dict[UUID, Account] = {}
+        for asset, wallet_ids in wallets.items():
+            for account in await self._wallets.unopened(wallet_ids, asset):
+                found[account.id] = account
+        return found
+
+    async def _open(
+        self, sender: Principal, requests: Sequence[TransferRequest]
+    ) -> dict[UUID, Outcome]:
+        """Open the accounts that are missing, of those that can pay or be paid: nobody without
+        money makes an account, for himself or for others.
+
+        Returns:
+            By id, the refusals that need not be asked for: of a group, of all or of none.
+        """
+        missing = await self._missing(sender, requests)
+        if not missing:
+            return {}
+        foreseen = await self._foresee(requests, missing)
+        if requests[0].group_id is not None and not all(map(_is_sent, foreseen.values())):
+            return foreseen
+        refused_before: dict[UUID, Outcome] = {}
+        wanted: defaultdict[str, set[WalletId]] = defaultdict(set)
+        for request in requests:
+            if missing.keys().isdisjoint((request.debit_account_id, request.credit_account_id)):
                 continue
-            try:
-                await self._wallets.open_accounts([wallet_id], asset)
-            except AccountClosed as error:
-                refusals[account_id] = error
-        return refusals
+            if _is_sent(foreseen[request.id]):
+                wanted[request.asset] |= {sender.wallet_id, _to(request)}
+            else:
+                refused_before[request.id] = foreseen[request.id]
+        for asset, wallet_ids in wanted.items():
+            # Who closes in this very moment is refused by the ledger.
+            with suppress(AccountClosed):
+                await self._wallets.open_accounts(wallet_ids, asset)
+        return refused_before
+
+    async def _foresee(
+        self, requests: Sequence[TransferRequest], missing: Mapping[UUID, Account]
+    ) -> dict[UUID, Outcome]:
+        """Return what the requests would come to, by id."""
+        async with self._journal.book.snapshot() as reads:
+            outcomes = await preview(
+                reads, requests, now=self._clock(), unopened=list(missing.values())
+            )
+        return {request.id: outcome for request, outcome in zip(requests, outcomes, strict=True)}
 
     def _result(self, key: str, outcome: Outcome) -> Result:
         if outcome.verdict in (Verdict.CREATED, Verdict.EXISTS):
             is_replayed = outcome.verdict is Verdict.EXISTS
             return Result(key=key, transfer=outcome.transfer, is_replayed=is_replayed)
         return Result(key=key, error=refused(outcome, now=self._clock()))
+
+
+def _to(request: TransferRequest) -> WalletId:
+    """Return the wallet that a request credits."""
+    return WalletId(request.metadata["to"])
+
+
+def _is_sent(outcome: Outcome) -> bool:
+    return outcome.verdict in (Verdict.CREATED, Verdict.EXISTS)
 
 
 def _refused_or_known(item: Instruction, error: GuilderError, known: Transfer | None) -> Result:

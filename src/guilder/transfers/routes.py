@@ -26,6 +26,7 @@ from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
     IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
@@ -97,7 +98,9 @@ async def send_money(request: Request) -> Response:
             recipient=body.to.recipient,
             description=body.description,
             key=key,
-            fingerprint=request_fingerprint("POST", PATH, body.model_dump()),
+            fingerprint=request_fingerprint(
+                fingerprint_key(request), "POST", PATH, body.model_dump()
+            ),
         ),
     )
     answer = TransferAnswer.of(sent.transfer, sender=sender.wallet_id)

@@ -14,10 +14,9 @@ from guilder.kernel.ids import WalletId, decode_id, derived_uuid
 from guilder.ledger.journal import Journal
 from guilder.ledger.limits import reversal_counter_id
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
-from guilder.ledger.preview import preview
 from guilder.storage.records import Transfer
 from guilder.transfers.rules import META, is_between_wallets
-from guilder.wallets.accounts import wallet_account, wallet_account_id
+from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
 from guilder.wallets.recipients import Recipient, find_recipient
@@ -129,19 +128,9 @@ class TransferService:
         try:
             to = await find_recipient(self._identity, instruction.recipient)
             request = transfer_request(sender, instruction, to=to, limits=self._limits)
-            now = self._clock()
-            pair = [
-                wallet_account(wallet_id, request.asset, now=now)
-                for wallet_id in (sender.wallet_id, to)
-            ]
         except (RecipientNotFound, NotFound):
             return await self._sent_before(sender, instruction)
-        known = await self._journal.book.accounts([request.credit_account_id])
-        if not known and not await self._wallets.exists(to):
-            raise RecipientNotFound
-        async with self._journal.book.snapshot() as reads:
-            (outcome,) = await preview(reads, [request], now=now, unopened=pair)
-        return self._sent(outcome)
+        return self._sent(await self._wallets.preview(request, (sender.wallet_id, to)))
 
     async def show(self, viewer: Principal, transaction_id: str) -> Shown:
         """Return a transfer of the viewer's wallet, in or out.
@@ -184,6 +173,17 @@ class TransferService:
             ReversalExceedsOriginal: Less is left of it.
             GuilderError: Another refusal of the ledger.
         """
+        return self._sent(await self._journal.post(await self._reversal(payee, reversal)))
+
+    async def preview_reversal(self, payee: Principal, reversal: Reversal) -> Sent:
+        """Return what `reverse` would come to now, and change nothing.
+
+        Raises:
+            GuilderError: What `reverse` would raise.
+        """
+        return self._sent(await self._wallets.preview(await self._reversal(payee, reversal)))
+
+    async def _reversal(self, payee: Principal, reversal: Reversal) -> TransferRequest:
         shown = await self.show(payee, reversal.transaction_id)
         original = shown.transfer
         if shown.is_debit:
@@ -193,7 +193,7 @@ class TransferService:
             metadata["description"] = reversal.description
         # With nothing left the whole is asked for: a retry is known by its id, all else refused.
         left = original.amount_minor - shown.reversed_minor or original.amount_minor
-        request = TransferRequest(
+        return TransferRequest(
             id=derived_uuid("transfer-reversal", payee.user_id, reversal.key),
             debit_account_id=original.credit_account_id,
             credit_account_id=original.debit_account_id,
@@ -205,7 +205,6 @@ class TransferService:
             reference=original.reference,
             metadata=metadata,
         )
-        return self._sent(await self._journal.post(request))
 
     async def _sent_before(self, sender: Principal, instruction: Instruction) -> Sent:
         """Return what was sent under the key: the recipient may have moved on since."""

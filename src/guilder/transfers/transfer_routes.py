@@ -25,6 +25,7 @@ from guilder.middlewares.idempotency import (
     KEY_PARAMETER,
     REPLAYED,
     IdempotencyKeyRequired,
+    fingerprint_key,
     idempotency_key,
     request_fingerprint,
 )
@@ -78,7 +79,7 @@ def _json(body: str, *, status: int, is_replayed: bool) -> Response:
     return Response(body, status_code=status, headers=headers, media_type="application/json")
 
 
-def _instruction(order: TransferOrder, *, key: str) -> Instruction:
+def _instruction(order: TransferOrder, *, key: str, secret: bytes) -> Instruction:
     """Return an order as the service takes it: the same, alone or in a batch."""
     return Instruction(
         amount_minor=order.amount,
@@ -86,7 +87,9 @@ def _instruction(order: TransferOrder, *, key: str) -> Instruction:
         recipient=order.to.recipient,
         description=order.description,
         key=key,
-        fingerprint=request_fingerprint("POST", "/transfers", order.model_dump(exclude={"key"})),
+        fingerprint=request_fingerprint(
+            secret, "POST", "/transfers", order.model_dump(exclude={"key"})
+        ),
         effective_at=order.effective_at,
         reference=order.reference,
         metadata=order.metadata,
@@ -115,7 +118,7 @@ async def create_transfer(
     With `dry_run=true` nothing changes: the answer says what would happen, or is the refusal. A
     refusal by a limit names it under `errors`, and `Retry-After` tells when it begins anew.
     """
-    instruction = _instruction(body, key=idempotency_key(request))
+    instruction = _instruction(body, key=idempotency_key(request), secret=fingerprint_key(request))
     if query.dry_run:
         foreseen = await transfers_of(request).preview(principal, instruction)
         return _json(TransferPreview.of(foreseen).model_dump_json(), status=200, is_replayed=False)
@@ -131,22 +134,31 @@ async def create_transfer(
     openapi_extra={"parameters": [KEY_PARAMETER]},
     responses=error_responses(*_MONEY),
 )
-async def create_batch(body: BatchBody, request: Request, principal: CurrentUser) -> Response:
+async def create_batch(
+    body: BatchBody,
+    request: Request,
+    principal: CurrentUser,
+    query: Annotated[TransferQuery, Query()],
+) -> Response:
     """Send up to 1,000 transfers at once, in order, and tell what became of each.
 
     Every item has a key of its own and is the same transfer as if sent alone to `POST /transfers`
     under that key: retries of a batch, or of its items, move nothing twice. `independent` items
     stand for themselves; of `atomic` ones all are sent or none, and the others of a refused item
-    say `group_failed`. The answer is 200 in any case: look at `refused`.
+    say `group_failed`. The answer is 200 in any case: look at `refused`. With `dry_run=true`
+    nothing changes: the answer says what would become of each.
     """
-    key = idempotency_key(request)
-    results = await batches_of(request).send(
+    key, secret = idempotency_key(request), fingerprint_key(request)
+    batches = batches_of(request)
+    results = await (batches.preview if query.dry_run else batches.send)(
         principal,
-        [_instruction(item, key=item.key) for item in body.items],
+        [_instruction(item, key=item.key, secret=secret) for item in body.items],
         group=key if body.mode == "atomic" else None,
     )
-    answer = BatchAnswer.of(results, mode=body.mode, sender=principal.wallet_id)
-    is_replayed = all(result.is_replayed for result in results)
+    answer = BatchAnswer.of(
+        results, mode=body.mode, sender=principal.wallet_id, dry_run=query.dry_run
+    )
+    is_replayed = not query.dry_run and all(result.is_replayed for result in results)
     return _json(answer.model_dump_json(), status=200, is_replayed=is_replayed)
 
 
@@ -172,28 +184,38 @@ async def show_transfer(
     openapi_extra={"parameters": [KEY_PARAMETER]},
     responses=error_responses(
         *_MONEY, *_LEDGER, NotFound, OriginalNotFound, ReversalExceedsOriginal
-    ),
+    )
+    | {200: {"model": TransferPreview, "description": "What would happen, for `dry_run=true`."}},
 )
 async def reverse_transfer(
-    transaction_id: TransferIdText, body: ReversalBody, request: Request, principal: CurrentUser
+    transaction_id: TransferIdText,
+    body: ReversalBody,
+    request: Request,
+    principal: CurrentUser,
+    query: Annotated[TransferQuery, Query()],
 ) -> Response:
     """Give back what was received by a transfer or a capture: all that is left of it, or an amount.
 
     Only its recipient can. It may be given back in several parts, together never more than it was.
-    A reversal cannot itself be reversed.
+    A reversal cannot itself be reversed. With `dry_run=true` nothing changes.
     """
-    reversal = _reversal(transaction_id, body, key=idempotency_key(request))
+    reversal = _reversal(
+        transaction_id, body, key=idempotency_key(request), secret=fingerprint_key(request)
+    )
+    if query.dry_run:
+        foreseen = await transfers_of(request).preview_reversal(principal, reversal)
+        return _json(TransferPreview.of(foreseen).model_dump_json(), status=200, is_replayed=False)
     sent = await transfers_of(request).reverse(principal, reversal)
     answer = TransferDetails.sent(sent.transfer, sender=principal.wallet_id)
     return _json(answer.model_dump_json(), status=201, is_replayed=sent.is_replayed)
 
 
-def _reversal(transaction_id: str, body: ReversalBody, *, key: str) -> Reversal:
+def _reversal(transaction_id: str, body: ReversalBody, *, key: str, secret: bytes) -> Reversal:
     said = {"id": transaction_id, **body.model_dump()}
     return Reversal(
         transaction_id=transaction_id,
         amount_minor=body.amount,
         description=body.description,
         key=key,
-        fingerprint=request_fingerprint("POST", "/transfers/{id}/reversals", said),
+        fingerprint=request_fingerprint(secret, "POST", "/transfers/{id}/reversals", said),
     )

@@ -5,8 +5,11 @@ from datetime import datetime
 from msgspec import Struct
 
 from guilder.kernel.ids import WalletId
-from guilder.storage.base import LedgerReads, LedgerStorage, TransferFilter
-from guilder.storage.records import Account, Leg
+from guilder.ledger.totals import place_of
+from guilder.storage.base import LedgerStorage
+from guilder.storage.records import Leg
+
+_NOTHING = Leg(0, 0, 0, 0)
 
 
 class BalancesAt(Struct, frozen=True, kw_only=True):
@@ -28,45 +31,14 @@ async def balances_at(
 
     Args:
         at: A position of the journal, or a time: the last position recorded at
-            or before it. What has not come yet is now; None is now.
+            or before it. What has not come yet is now; None is now. A transfer that was dated back
+            changes what is, not what was: see `docs/concepts/ledger.md`.
     """
     async with book.snapshot() as reads:
-        position = (await reads.head()).position
-        if isinstance(at, datetime):
-            position = await position_at(reads, at, newest=position)
-        elif at is not None:
-            position = min(at, position)
+        position = await place_of(reads, at, newest=(await reads.head()).position)
         accounts = sorted(await reads.accounts_of(wallet_id), key=lambda each: each.asset)
-        balances = {each.asset: await _leg_at(reads, each, position) for each in accounts}
-    return BalancesAt(position=position, balances=balances)
-
-
-async def position_at(reads: LedgerReads, time: datetime, *, newest: int) -> int:
-    """Return the last position recorded at or before a time; 0 before the first.
-
-    Recorded times never run backwards, so that halving finds it: one row for each binary digit of
-    the journal's length.
-
-    Args:
-        newest: Where the book ends.
-    """
-    low, high = 0, newest
-    while low < high:
-        middle = (low + high + 1) >> 1
-        (transfer,) = await reads.transfers_after(middle - 1, 1)
-        if transfer.created_at <= time:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-async def _leg_at(reads: LedgerReads, account: Account, position: int) -> Leg:
-    """Return the balances that the last transfer at or before a position left on an account."""
-    found = await reads.account_transfers(
-        [account.id], TransferFilter(), before_position=position + 1, limit=1
+        legs = await reads.legs_at([each.id for each in accounts], position)
+    return BalancesAt(
+        position=position,
+        balances={each.asset: legs.get(each.id, _NOTHING) for each in accounts},
     )
-    if not found:
-        return Leg(0, 0, 0, 0)
-    (transfer,) = found
-    return transfer.debit if transfer.debit_account_id == account.id else transfer.credit

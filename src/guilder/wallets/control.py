@@ -46,8 +46,10 @@ class WalletControl:
 
         wallet = await self._change(wallet_id, flagged)
         while True:
-            for account in await self._accounts(wallet_id):
-                await self._journal.freeze(account.id, is_frozen=wallet.is_frozen)
+            accounts = await self._accounts(wallet_id)
+            open_ids = [each.id for each in accounts if not each.is_closed]
+            if open_ids:
+                await self._journal.freeze_all(open_ids, is_frozen=wallet.is_frozen)
             # Somebody may have asked for the opposite meanwhile: the record is what counts.
             latest = await self._get(wallet_id)
             if latest.is_frozen == wallet.is_frozen:
@@ -55,25 +57,39 @@ class WalletControl:
             wallet = latest
 
     async def close(self, wallet_id: WalletId) -> None:
-        """Close an empty wallet for good.
+        """Close an empty wallet for good: all of its currencies at one moment, or none.
+
+        Whoever is cut off in the middle, or finds that somebody was, completes it by asking again.
 
         Raises:
             NotFound: There is no such wallet.
-            AccountNotEmpty: Something stands or is held in one of its currencies. Money that
-                arrives in the very moment can leave other, empty currencies closed.
+            AccountNotEmpty: Something stands or is held in one of its currencies.
         """
         accounts = await self._accounts(wallet_id)
-        if any(each.posted or each.pending_in or each.pending_out for each in accounts):
+        is_empty = not any(a.posted or a.pending_in or a.pending_out for a in accounts)
+        if not (is_empty and await self._close_all(wallet_id)):
+            await self._reopen(wallet_id)
             raise AccountNotEmpty
-        await self._change(wallet_id, lambda each: msgspec.structs.replace(each, is_closed=True))
+
+    async def _close_all(self, wallet_id: WalletId) -> bool:
+        """Close record and accounts; tell whether they were empty to the end."""
+        await self._change(wallet_id, _closed)
+        account_ids = [each.id for each in await self._accounts(wallet_id)]
         try:
-            for account in await self._accounts(wallet_id):
-                await self._journal.close(account.id)
+            if account_ids:
+                await self._journal.close_all(account_ids)
         except AccountNotEmpty:
-            await self._change(
-                wallet_id, lambda each: msgspec.structs.replace(each, is_closed=False)
-            )
-            raise
+            return False
+        # Somebody who met money a moment ago may have taken the record back.
+        await self._change(wallet_id, _closed)
+        return True
+
+    async def _reopen(self, wallet_id: WalletId) -> None:
+        """Take back the record of a closing that did not come about, unless another one has."""
+        await self._change(wallet_id, _open)
+        accounts = await self._accounts(wallet_id)
+        if accounts and all(each.is_closed for each in accounts):
+            await self._change(wallet_id, _closed)
 
     async def _accounts(self, wallet_id: WalletId) -> list[Account]:
         return await self._journal.book.accounts_of(wallet_id)
@@ -97,3 +113,11 @@ class WalletControl:
                 )
             except VersionConflict:
                 continue
+
+
+def _closed(wallet: Wallet) -> Wallet:
+    return msgspec.structs.replace(wallet, is_closed=True)
+
+
+def _open(wallet: Wallet) -> Wallet:
+    return msgspec.structs.replace(wallet, is_closed=False)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -13,6 +14,7 @@ from pydantic import (
 )
 
 from guilder.kernel.clock import rfc3339, to_milliseconds
+from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.ids import encode_id
 from guilder.kernel.money import MAX_MINOR
 from guilder.storage.records import Account, Leg
@@ -26,6 +28,18 @@ Time = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"], description="
 CurrencyCode = Annotated[
     str, Field(min_length=3, max_length=32, description="ISO 4217 code.", examples=["USD"])
 ]
+
+
+def _known(code: str) -> str:
+    """Refuse a currency that there is not, where nobody looks it up later."""
+    try:
+        return currency(code).code
+    except UnknownCurrency as error:
+        raise ValueError(error.detail) from error
+
+
+KnownCurrency = Annotated[CurrencyCode, AfterValidator(_known)]
+"""A currency to filter by: one that there is not would find nothing for ever."""
 
 
 def _utc(value: object) -> datetime:
@@ -226,7 +240,7 @@ class TransactionsQuery(BaseModel):
 
     type: TransactionType | None = None
     status: TransactionStatus | None = None
-    currency: CurrencyCode | None = None
+    currency: KnownCurrency | None = None
     created_at_least: Annotated[
         datetime | None, Field(alias="created[gte]", description="RFC 3339; this time or later.")
     ] = None

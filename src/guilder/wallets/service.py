@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from guilder.identity.models import User
@@ -16,6 +17,7 @@ from guilder.ledger.chart import AccountCode
 from guilder.ledger.errors import AccountClosed
 from guilder.ledger.journal import Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
+from guilder.ledger.preview import preview
 from guilder.storage.base import Storage, Transaction, TransferFilter
 from guilder.storage.records import Account
 from guilder.wallets.accounts import wallet_account
@@ -91,6 +93,10 @@ class WalletService:
         """Tell whether there is such a wallet."""
         return await self._wallets.get(wallet_id) is not None
 
+    async def existing(self, wallet_ids: Iterable[WalletId]) -> set[WalletId]:
+        """Return those of the wallets that there are."""
+        return {WalletId(each) for each in await self._wallets.get_many(list(wallet_ids))}
+
     async def open_accounts(self, wallet_ids: Iterable[WalletId], asset: str) -> None:
         """Open the wallets' accounts in a currency, where they are not open yet.
 
@@ -112,6 +118,22 @@ class WalletService:
             if wallet is not None and wallet.is_closed:
                 await self._journal.close(account.id)
                 raise AccountClosed
+
+    async def unopened(self, wallet_ids: Iterable[WalletId], asset: str) -> list[Account]:
+        """Return the wallets' accounts in a currency as they would be if they were opened now.
+
+        Wallets that there are not are left out.
+        """
+        now = self._clock()
+        wallets = await self._wallets.get_many(list(wallet_ids))
+        return [
+            msgspec.structs.replace(
+                wallet_account(WalletId(wallet.id), asset, now=now),
+                is_frozen=wallet.is_frozen,
+                is_closed=wallet.is_closed,
+            )
+            for wallet in wallets.values()
+        ]
 
     async def find(self, recipient: Recipient) -> WalletId:
         """Return the wallet that is meant.
@@ -141,6 +163,27 @@ class WalletService:
             return Outcome(refusal)
         await self.open_accounts(wallet_ids, request.asset)
         return await self._journal.post(request)
+
+    async def preview(
+        self, request: TransferRequest, wallet_ids: Sequence[WalletId] = ()
+    ) -> Outcome:
+        """Return what `post` would come to now, and change nothing: no account is opened.
+
+        Args:
+            wallet_ids: Whose accounts `post` would open.
+
+        Raises:
+            RecipientNotFound: One of the wallets does not exist.
+        """
+        ids = [request.debit_account_id, request.credit_account_id]
+        async with self._journal.book.snapshot() as reads:
+            unopened: list[Account] = []
+            if wallet_ids and len(await reads.accounts(ids)) < len(set(ids)):
+                unopened = await self.unopened(wallet_ids, request.asset)
+                if len(unopened) < len(set(wallet_ids)):
+                    raise RecipientNotFound
+            (outcome,) = await preview(reads, [request], now=self._clock(), unopened=unopened)
+        return outcome
 
     async def _refusal_before_opening(self, request: TransferRequest) -> Verdict | None:
         """Tell why it is not worth opening accounts: nobody without money makes one for another."""

@@ -1,6 +1,6 @@
 """HTTP of wallets by id: what their owner reads, and does to the whole wallet."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -9,9 +9,9 @@ from guilder.identity.authentication import CurrentUser, Principal
 from guilder.identity.errors import Unauthenticated
 from guilder.kernel.errors import FieldError, InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.kernel.ids import WalletId
-from guilder.kernel.money import MAX_MINOR
 from guilder.kernel.pages import CursorMismatch
 from guilder.ledger.errors import AccountClosed, AccountNotEmpty
+from guilder.ledger.totals import read_place
 from guilder.middlewares.errors import RateLimited
 from guilder.middlewares.problems import error_responses
 from guilder.wallets.control import WalletControl
@@ -154,13 +154,8 @@ def _moment(text: str | None) -> int | datetime | None:
     """Read a position of the journal or a time."""
     if text is None:
         return None
-    if text.isascii() and text.isdigit():
-        return min(int(text), MAX_MINOR)
     try:
-        time = datetime.fromisoformat(text)
-        if time.tzinfo is not None:
-            return time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
-    detail = "Give a position of the journal, or an RFC 3339 time with its offset, such as `Z`."
-    raise InvalidRequest(fields=(FieldError("/query/as_of", "wrong_form", detail),))
+        return read_place(text)
+    except ValueError as error:
+        fields = (FieldError("/query/as_of", "wrong_form", str(error)),)
+        raise InvalidRequest(fields=fields) from error

@@ -10,11 +10,11 @@ from tests.support.http import Running, running, settings_for
 
 
 @pytest.fixture
-async def guilder(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+async def guilder(new_database: Database, tmp_path: Path) -> AsyncIterator[Running]:
     settings = settings_for(
         tmp_path,
-        database_url=database.url,
-        database_owner_url=database.owner_url,
+        database_url=new_database.url,
+        database_owner_url=new_database.owner_url,
         books_check_interval_s=3_600,
         checkpoint_interval_s=1,
     )

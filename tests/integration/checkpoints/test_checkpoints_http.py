@@ -12,7 +12,7 @@ from tests.support.books import NOON, account, request, transfer_id
 from tests.support.databases import Database
 from tests.support.http import Person, Running
 from tests.support.ledger_page import snippet, verify_proof
-from tests.support.postgres_books import owner_of
+from tests.support.tampering import blank_hash, blank_head, raise_balances
 
 
 async def fund(guilder: Running, person: Person, amount: int) -> None:
@@ -180,7 +180,7 @@ async def _figures(guilder: Running) -> dict[str, str]:
 
 
 async def test_a_difference_stops_readiness_and_shows_in_the_metrics(
-    guilder: Running, database: Database, people: tuple[Person, Person]
+    guilder: Running, new_database: Database, people: tuple[Person, Person]
 ) -> None:
     ids = await send(guilder, *people)
     await sign(guilder)
@@ -191,8 +191,7 @@ async def test_a_difference_stops_readiness_and_shows_in_the_metrics(
         "guilder_books_verified_position": "2.0",
         "guilder_books_lag": "0.0",
     }
-    async with owner_of(database) as owner:
-        await owner.execute("UPDATE book_main.balances SET posted = posted + 1 WHERE posted > 0")
+    await raise_balances(new_database)
     await sign(guilder)
     ready = await guilder.client.get("/readyz")
     assert ready.status_code == 503
@@ -204,7 +203,7 @@ async def test_a_difference_stops_readiness_and_shows_in_the_metrics(
 
 
 async def test_a_new_process_begins_at_the_newest_checkpoint(
-    guilder: Running, database: Database, people: tuple[Person, Person]
+    guilder: Running, new_database: Database, people: tuple[Person, Person]
 ) -> None:
     ids = await send(guilder, *people)
     await sign(guilder)
@@ -222,13 +221,8 @@ async def test_a_new_process_begins_at_the_newest_checkpoint(
     service = restarted()
     await service.step()
     assert (service.is_right, service.verified_position) == (True, old.verified_position)
-    async with owner_of(database) as owner:
-        await owner.execute("ALTER TABLE book_main.transfers DISABLE TRIGGER USER")
-        await owner.execute(
-            "UPDATE book_main.transfers SET hash = decode(repeat('00', 32), 'hex') "
-            "WHERE position = 2"
-        )
-        await owner.execute("UPDATE book_main.head SET hash = decode(repeat('00', 32), 'hex')")
+    await blank_hash(new_database, 2)
+    await blank_head(new_database)
     service = restarted()
     await service.step()
     assert not service.is_right

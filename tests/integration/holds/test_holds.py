@@ -132,6 +132,28 @@ async def test_others_see_and_touch_nothing(guilder: Running) -> None:
         assert code_of(await payer.get(f"/v1/holds/{nonsense}")) == (404, "not_found")
 
 
+async def test_a_dry_run_foresees_and_changes_nothing(guilder: Running) -> None:
+    payer, payee = await spender(guilder, 100), await spender(guilder)
+    book = guilder.app.state.journal.book
+    head, path = await book.head(), "/v1/holds?dry_run=true"
+    foreseen = await payer.post(path, order(payee, 60), key="k")
+    assert (foreseen.status_code, foreseen.json()["would"]) == (200, "complete")
+    assert foreseen.json()["balance_after"]["available"] == 40
+    assert code_of(await payer.post(path, order(payee, 101))) == (402, "insufficient_funds")
+    assert await book.head() == head
+    assert await book.accounts_of(payee.user["wallet_id"]) == []
+    made = (await payer.post("/v1/holds", order(payee, 60), key="k")).json()
+    assert (await payer.post(path, order(payee, 60), key="k")).json()["would"] == "replay"
+    head, path = await book.head(), f"/v1/holds/{made['hold_id']}/capture?dry_run=true"
+    foreseen = await payee.post(path, {"amount": 20}, key="k")
+    assert (foreseen.status_code, foreseen.json()["would"]) == (200, "complete")
+    assert foreseen.json()["balance_after"]["posted"] == 20
+    assert code_of(await payee.post(path, {"amount": 61})) == (422, "capture_exceeds_hold")
+    assert code_of(await payer.post(path, {"amount": 1})) == (404, "not_found")
+    assert code_of(await payee.post(path.replace("dry_run", "dry"), {})) == (422, "invalid")
+    assert await book.head() == head
+
+
 @pytest.mark.parametrize(
     "more",
     [

@@ -35,9 +35,9 @@ async def test_nothing_to_open(journal: Journal) -> None:
     await journal.open_accounts([])
 
 
-async def test_everybody_opens_the_same_accounts_at_once(database: Database) -> None:
+async def test_everybody_opens_the_same_accounts_at_once(new_database: Database) -> None:
     names = [f"p{number}" for number in range(12)]
-    async with journals_on(database, 3) as journals:
+    async with journals_on(new_database, 3) as journals:
         orders = [names, names[::-1], names[6:] + names[:6]]
         await asyncio.gather(
             *(
@@ -50,7 +50,7 @@ async def test_everybody_opens_the_same_accounts_at_once(database: Database) -> 
     assert found == {account_id(name): account(name) for name in names}
 
 
-async def test_the_first_spend_of_a_new_account_64_ways(database: Database) -> None:
+async def test_the_first_spend_of_a_new_account_64_ways(new_database: Database) -> None:
     """Open, fund and spend race: one opening, each id once, and nothing is spent twice."""
     funding = request("mint", "fresh", 20)
 
@@ -59,7 +59,7 @@ async def test_the_first_spend_of_a_new_account_64_ways(database: Database) -> N
         await journal.post(funding)
         return (await journal.post(request("fresh", "payee", 1))).verdict
 
-    async with journals_on(database, 4) as journals:
+    async with journals_on(new_database, 4) as journals:
         found = await asyncio.gather(*(first_spend(journals[n % 4], n) for n in range(64)))
         assert found.count(Verdict.CREATED) == 20
         assert found.count(Verdict.INSUFFICIENT_FUNDS) == 44

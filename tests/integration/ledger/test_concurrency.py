@@ -54,9 +54,9 @@ async def test_the_same_with_writers_that_share_only_the_database(new_database: 
         assert (await verify(journals[0].book)).ok
 
 
-async def test_writers_take_turns(database: Database) -> None:
+async def test_writers_take_turns(new_database: Database) -> None:
     """Who has the head is alone; who waited for it sees what the one before has done."""
-    async with journals_on(database, 2) as (one, two):
+    async with journals_on(new_database, 2) as (one, two):
         await open_funded(one, payer=0)
         entered: list[str] = []
         async with one.book.batch() as mine:

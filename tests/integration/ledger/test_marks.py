@@ -28,7 +28,7 @@ async def test_what_is_marked_is_never_posted(journal: Journal) -> None:
         assert await place(journal, mark("t", reason), now=NOW) == placed
     assert await posted(journal, "a") == 100
     for total in await journal.book.totals():
-        if total.code == AccountCode.MARKS:
+        if total.name == AccountCode.MARKS:
             assert (total.posted, total.pending_in, total.pending_out) == (0, 0, 0)
 
 

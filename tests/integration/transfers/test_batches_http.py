@@ -129,3 +129,66 @@ async def test_what_is_no_batch(guilder: Running) -> None:
     without = await guilder.client.post(PATH, json=batch("atomic", item), headers=headers)
     assert code_of(without) == (400, "idempotency_key_required")
     assert await balance(payer) == stands(100)
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_nobody_without_money_opens_accounts(guilder: Running, mode: str) -> None:
+    """As alone: neither in wallets of others, nor in his own."""
+    payer, payee = await pair(guilder)
+    book = guilder.app.state.journal.book
+    items = [order(payee, 1, currency="EUR"), order(payee, 101), order(payee, 1, currency="INR")]
+    found = set(verdicts((await payer.post(PATH, batch(mode, *items))).json()))
+    assert found == {"insufficient_funds"}
+    assert await book.accounts_of(payee.user["wallet_id"]) == []
+    assert len(await book.accounts_of(payer.user["wallet_id"])) == 1
+    assert await balance(payer) == stands(100)
+
+
+async def test_an_account_opens_for_the_item_that_is_paid(guilder: Running) -> None:
+    payer, payee = await pair(guilder)
+    third = await spender(guilder)
+    items = [order(payee, 70), order(third, 31), order(payee, 30, currency="EUR")]
+    found = (await payer.post(PATH, batch("independent", *items))).json()
+    assert verdicts(found) == ["completed", "insufficient_funds", "insufficient_funds"]
+    book = guilder.app.state.journal.book
+    assert await book.accounts_of(third.user["wallet_id"]) == []
+    assert [each.asset for each in await book.accounts_of(payee.user["wallet_id"])] == ["USD"]
+    # A group of which one cannot be paid opens nothing for the others.
+    items = [order(third, 10), order(payee, 21)]
+    group = {"mode": "atomic", "items": [{"key": f"old {n}", **i} for n, i in enumerate(items)]}
+    found = (await payer.post(PATH, group, key="k")).json()
+    assert verdicts(found) == ["group_failed", "insufficient_funds"]
+    assert await book.accounts_of(third.user["wallet_id"]) == []
+    items = [order(third, 10), order(payee, 20)]
+    again = {"mode": "atomic", "items": [{"key": f"new {n}", **i} for n, i in enumerate(items)]}
+    first = await payer.post(PATH, again, key="k")
+    assert verdicts(first.json()) == ["completed", "completed"]
+    same_again(first, await payer.post(PATH, again, key="k"))
+    assert await balance(payer) == stands(0)
+
+
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_a_dry_run_foresees_and_changes_nothing(guilder: Running, mode: str) -> None:
+    payer, payee = await pair(guilder)
+    book = guilder.app.state.journal.book
+    head = await book.head()
+    path = PATH + "?dry_run=true"
+    fine = batch(mode, order(payee, 60), order(payee, 40))
+    foreseen = (await payer.post(path, fine, key="k")).json()
+    assert (foreseen["dry_run"], foreseen["completed"]) == (True, 2)
+    assert foreseen["items"][1]["transfer"]["balance_after"]["posted"] == 0
+    too_much = (await payer.post(path, batch(mode, order(payee, 60), order(payee, 41)))).json()
+    assert verdicts(too_much) == [
+        "group_failed" if mode == "atomic" else "completed",
+        "insufficient_funds",
+    ]
+    assert "recipient_not_found" in verdicts((await payer.post(path, batch(mode, nobody()))).json())
+    assert await book.head() == head
+    assert await book.accounts_of(payee.user["wallet_id"]) == []
+    real = (await payer.post(PATH, fine, key="k")).json()
+    assert (real["dry_run"], real["completed"]) == (False, 2)
+    again = await payer.post(path, fine, key="k")
+    assert "Idempotent-Replayed" not in again.headers
+    assert again.json()["items"] == real["items"]
+    strange = await payer.post(PATH + "?dry=true", fine)
+    assert code_of(strange) == (422, "invalid")

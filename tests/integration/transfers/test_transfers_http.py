@@ -126,6 +126,31 @@ class TestDryRun:
         again = await payer.post(path, order(payee, 30), key="k")
         assert again.json()["would"] == "replay"
 
+    async def test_a_reversal_too(self, guilder: Running) -> None:
+        payer, payee = await spender(guilder, 100), await spender(guilder, 10)
+        sent = (await payer.post("/v1/transfers", order(payee, 30))).json()["transaction_id"]
+        path = f"/v1/transfers/{sent}/reversals"
+        head = await guilder.app.state.journal.book.head()
+        foreseen = await payee.post(f"{path}?dry_run=true", {"amount": 10}, key="k")
+        assert (foreseen.status_code, foreseen.json()["would"]) == (200, "complete")
+        assert foreseen.json()["balance_after"]["posted"] == 30
+        too_much = await payee.post(f"{path}?dry_run=true", {"amount": 31})
+        assert code_of(too_much) == (422, "reversal_exceeds_original")
+        others = await payer.post(f"{path}?dry_run=true", {"amount": 1})
+        assert code_of(others) == (404, "not_found")
+        assert await guilder.app.state.journal.book.head() == head
+        assert (await payee.post(path, {"amount": 10}, key="k")).status_code == 201
+        again = await payee.post(f"{path}?dry_run=true", {"amount": 10}, key="k")
+        assert again.json()["would"] == "replay"
+
+    async def test_a_closed_wallet_is_foreseen(self, guilder: Running) -> None:
+        payer, payee = await spender(guilder, 100), await spender(guilder)
+        closed = await payee.post(f"/v1/wallets/{payee.user['wallet_id']}/close", None)
+        assert closed.is_success
+        for path in ("/v1/transfers?dry_run=true", "/v1/transfers"):
+            refused = await payer.post(path, order(payee, 1))
+            assert code_of(refused) == (409, "account_closed")
+
     async def test_its_query_is_strict(self, guilder: Running) -> None:
         payer = await spender(guilder)
         for query in ("dry_run=perhaps", "dryrun=true"):

@@ -1,13 +1,15 @@
 """A wallet as its owner sees it: balances of one moment, and a history from his side."""
 
 import pytest
+from msgspec.structs import replace
 
 from guilder.kernel.errors import NotFound
 from guilder.kernel.ids import WalletId, encode_id, new_id
 from guilder.ledger.models import Verdict
+from guilder.ledger.verify import verify
 from guilder.storage.base import TransferFilter
-from guilder.storage.records import TransferKind
-from guilder.wallets.accounts import wallet_account_id
+from guilder.storage.records import Account, TransferKind
+from guilder.wallets.accounts import account_fault, wallet_account_id
 from guilder.wallets.rules import (
     HISTORY_KINDS,
     KINDS_BY_STATUS,
@@ -171,3 +173,21 @@ async def test_one_transaction_is_for_its_two_sides_only(people: People) -> None
     ):
         with pytest.raises(NotFound):
             await people.wallets.transaction(wallet_id, wanted)
+
+
+async def test_an_account_that_was_given_to_another_wallet_is_found(people: People) -> None:
+    """The journal does not say whose an account is; its id does."""
+    victim, thief = await people.person(), await people.person()
+    await people.fund(victim, 7)
+    book = people.journal.book
+    assert (await verify(book, account_fault=account_fault)).ok
+    (stolen,) = await book.accounts_of(victim.wallet_id)
+
+    def tampered(account: Account) -> str | None:
+        if account.id == stolen.id:
+            account = replace(account, owner=thief.wallet_id)
+        return account_fault(account)
+
+    difference = (await verify(book, account_fault=tampered)).difference
+    assert difference is not None
+    assert "whose id is" in difference.what

@@ -68,6 +68,16 @@ async def test_the_history(guilder: Running) -> None:
     ] == [1]
 
 
+async def test_a_currency_that_there_is_not_is_no_filter(guilder: Running) -> None:
+    person = await spender(guilder, 1)
+    for path in ("/transactions", "/v1/transactions", path_of(person, "/transactions")):
+        refused = await person.get(f"{path}?currency=XXXX")
+        assert code_of(refused) == (422, "invalid")
+        (field,) = refused.json()["errors"]
+        assert field["pointer"] == "/query/currency"
+        assert (await person.get(f"{path}?currency=JPY")).json()["data"] == []
+
+
 async def test_balances_as_they_were(guilder: Running) -> None:
     person, other = await spender(guilder, 100), await spender(guilder)
     history: list[tuple[int, str, int]] = []
