@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import SecretStr
 
@@ -16,11 +16,16 @@ from guilder.settings import Settings, unknown_variables
 
 BCRYPT_COST_MIN: Final = 10
 ACCESS_TTL_MAX_S: Final = 3_600
+BUNDLED_WORKERS_MAX: Final = 9
+"""Of its 100 connections each worker takes up to 10; the rest is for who looks after it."""
 DISTINCT_MIN: Final = 12
 """32 characters of a random base64 secret have about 25 different ones."""
 _LOOKS_LIKE_A_SAMPLE: Final = re.compile(
     r"change|example|secret|password|default|guilder|sample|test|1234|abcd", re.IGNORECASE
 )
+
+
+_UNVERIFIED: Final = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")
 
 
 class Severity(StrEnum):
@@ -96,6 +101,7 @@ def _secrets(settings: Settings) -> Findings:
     given = {
         "signing_key": settings.signing_key,
         "pepper": settings.pepper,
+        "encryption_key": settings.encryption_key,
         "simulator_webhook_secret": settings.simulator_webhook_secret,
         "metrics_token": settings.metrics_token,
     }
@@ -115,6 +121,23 @@ def _is_weak(secret: SecretStr) -> bool:
     """Tell whether a secret looks made by hand."""
     text = secret.get_secret_value()
     return len(set(text)) < DISTINCT_MIN or bool(_LOOKS_LIKE_A_SAMPLE.search(text))
+
+
+def _encryption(settings: Settings) -> Findings:
+    """Personal data is sealed under a key that can be changed, which the pepper cannot."""
+    if settings.encryption_key is None and settings.environment == "production":
+        yield _warning(
+            "encryption_key",
+            "The pepper seals personal data: should it leak, that key cannot be changed.",
+            "Set GUILDER_ENCRYPTION_KEY (`openssl rand -base64 48`), then `guilder keys rotate`.",
+        )
+    previous = settings.encryption_key_previous
+    if previous is not None and previous == settings.encryption_key:
+        yield _warning(
+            "encryption_key_previous",
+            "It is the encryption key itself: what an earlier one sealed cannot be opened.",
+            "Give the key before the change, or remove it after `guilder keys rotate`.",
+        )
 
 
 def _public_url(settings: Settings) -> Findings:
@@ -165,6 +188,40 @@ def _inside_views(settings: Settings) -> Findings:
         yield _warning("log_level", "Debug lines say too much.", "Set GUILDER_LOG_LEVEL=info.")
 
 
+def _is_mongodb(url: SplitResult) -> bool:
+    return url.scheme.startswith("mongodb")
+
+
+def _hosts(url: SplitResult) -> list[str | None]:
+    """Return the hosts of an address. MongoDB's has several, each with its port."""
+    if not _is_mongodb(url):
+        return [url.hostname]
+    listed = url.netloc.rpartition("@")[2].split(",")
+    return [urlsplit(f"//{host}").hostname for host in listed]
+
+
+def _is_encrypted(url: SplitResult) -> bool:
+    """Tell whether nobody in between can read along, or pretend to be the database."""
+    options = {name.lower(): values[-1].lower() for name, values in parse_qs(url.query).items()}
+    if not _is_mongodb(url):
+        return options.get("sslmode") in {"verify-full", "verify-ca"}
+    if any(options.get(name) == "true" for name in _UNVERIFIED):
+        return False
+    default = "true" if url.scheme == "mongodb+srv" else "false"
+    return options.get("tls", options.get("ssl", default)) == "true"
+
+
+def _accepted(settings: Settings) -> Findings:
+    """A database that may forget what it has acknowledged is somebody's responsibility."""
+    if settings.database_accepted_settings:
+        names = ", ".join(settings.database_accepted_settings)
+        yield _warning(
+            "database_accepted_settings",
+            f"Guilder does not insist on {names}: an acknowledged payment may be lost.",
+            "Leave it out, unless the server keeps commits by other means.",
+        )
+
+
 def _database(settings: Settings) -> Findings:
     """Books do not cross a network unencrypted, nor under a well-known password."""
     urls = {
@@ -175,12 +232,12 @@ def _database(settings: Settings) -> Findings:
         if secret is None:
             continue
         url = urlsplit(secret.get_secret_value())
-        mode = parse_qs(url.query).get("sslmode", [""])[0]
-        if not _is_local(url.hostname) and mode not in {"verify-full", "verify-ca"}:
+        if not all(map(_is_local, _hosts(url))) and not _is_encrypted(url):
+            cure = "tls=true" if _is_mongodb(url) else "sslmode=verify-full (and sslrootcert=...)"
             yield _error(
                 name,
                 f"The connection to {url.hostname} can be read and changed: no verified TLS.",
-                "Add sslmode=verify-full (and sslrootcert=...) to the address.",
+                f"Add {cure} to the address.",
             )
         if url.password is not None and url.password.lower() in {
             "",
@@ -194,6 +251,17 @@ def _database(settings: Settings) -> Findings:
             "database_url",
             "The bundled PostgreSQL has no standby: this machine's disk is the only copy.",
             "Point GUILDER_DATABASE_URL at a replicated server, or take backups off this machine.",
+        )
+
+
+def _workers(settings: Settings) -> Findings:
+    """There are connections enough for all workers."""
+    if settings.workers > BUNDLED_WORKERS_MAX and settings.database_url is None:
+        yield _warning(
+            "workers",
+            f"The bundled PostgreSQL has connections for {BUNDLED_WORKERS_MAX} workers: "
+            "requests would find none.",
+            f"Set GUILDER_WORKERS={BUNDLED_WORKERS_MAX}, or give a server of your own.",
         )
 
 
@@ -253,6 +321,42 @@ def _proxies(settings: Settings) -> Findings:
         )
 
 
+def _messages(settings: Settings) -> Findings:
+    """Who has to prove an address, or has lost a password, is written to."""
+    if settings.environment != "production":
+        return
+    if settings.smtp_host is None:
+        yield _error(
+            "smtp_host",
+            "No e-mail is sent: nobody can verify an address, recover an account, or be warned.",
+            "Set GUILDER_SMTP_HOST and GUILDER_MAIL_FROM; see docs/guides/e-mail.md.",
+        )
+    if not settings.verified_contact_required:
+        yield _warning(
+            "verified_contact_required",
+            "Anybody can open an account with somebody else's e-mail address, and use it.",
+            "Set GUILDER_VERIFIED_CONTACT_REQUIRED=true.",
+        )
+    if settings.recovery_url is not None and not settings.recovery_url.startswith("https://"):
+        yield _error(
+            "recovery_url",
+            "Whoever is in between can change the page on which passwords are set.",
+            "Set GUILDER_RECOVERY_URL to an https address.",
+        )
+    if settings.sms_account_sid is None:
+        yield _warning(
+            "sms_account_sid",
+            "No SMS is sent: nobody can verify a phone number, or sign in with one.",
+            "Set GUILDER_SMS_ACCOUNT_SID, _AUTH_TOKEN and _FROM; see docs/guides/sms.md.",
+        )
+    elif not settings.sms_countries:
+        yield _warning(
+            "sms_countries",
+            "SMS go to every country: who rents expensive numbers abroad can ask for them.",
+            "Set GUILDER_SMS_COUNTRIES to the countries you serve, such as US,CA.",
+        )
+
+
 def _misspelt(_: Settings) -> Findings:
     """Every variable that looks like a setting is one."""
     for name in unknown_variables():
@@ -264,12 +368,16 @@ def _misspelt(_: Settings) -> Findings:
 _RULES: Final[tuple[Rule, ...]] = (
     _environment,
     _secrets,
+    _encryption,
     _public_url,
     _simulator,
     _inside_views,
     _database,
+    _accepted,
+    _workers,
     _data_directory,
     _passwords_and_tokens,
     _proxies,
+    _messages,
     _misspelt,
 )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.money import MAX_MINOR
@@ -35,6 +35,10 @@ class Rate:
 
 _RATE_FORM = "must look like 600/60: requests, a slash, seconds"
 RateText = Annotated[str, AfterValidator(_read_rate)]
+
+
+SettingName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z_]*$")]
+"""What a database server calls one of its settings."""
 
 
 def _known_currencies(limits: dict[str, int]) -> dict[str, int]:

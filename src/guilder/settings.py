@@ -1,36 +1,24 @@
 """What an operator may choose. The only reader of the environment and the secrets directory."""
 
-import json
 import os
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from guilder.kernel.errors import GuilderError, Kind
-from guilder.setting_values import LimitMap, RateText
+from guilder.message_settings import MessageSettings
+from guilder.setting_values import LimitMap, RateText, SettingName
 
 PREFIX = "GUILDER_"
 TEST_PREFIX = "GUILDER_TEST_"
 SECRET_BYTES_MIN = 32
 """RFC 7518, 3.2: an HS256 key has at least the 256 bits of its hash."""
 _SECRETS_DIRECTORY = "GUILDER_SECRETS_DIRECTORY"
-_SECRETS_FILE = "development-secrets.json"
 
 Network = IPv4Network | IPv6Network
-
-
-class SecretMissing(GuilderError):
-    """In production every secret is given from outside; none is made up."""
-
-    code = "secret_missing"
-    kind = Kind.INTERNAL
-    title = "A secret is missing"
 
 
 def _default_data_directory() -> Path:
@@ -45,7 +33,12 @@ def _in_development(validated: dict[str, Any]) -> bool:
     return bool(validated.get("environment", "production") == "development")
 
 
-class Settings(BaseSettings):
+def _in_production(validated: dict[str, Any]) -> bool:
+    """Return the default of switches that are on in production and off in development."""
+    return not _in_development(validated)
+
+
+class Settings(MessageSettings):
     """Every choice, with its default. `GUILDER_PORT=8080` sets `port`.
 
     Invariants:
@@ -66,6 +59,13 @@ class Settings(BaseSettings):
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that answer requests, on one socket. Limits of rates and of "
+        "connections count in each of them.",
+    )
     public_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     database_owner_url: SecretStr | None = Field(
         default=None,
         description="The same database as the role that owns the tables, used for migrations only.",
+    )
+    database_accepted_settings: Annotated[tuple[SettingName, ...], NoDecode] = Field(
+        default=(),
+        description="Names, separated by commas, of settings of your own server that Guilder would "
+        "refuse and that you answer for, such as `writeConcernMajorityJournalDefault` of a MongoDB "
+        "that does not show it. Each is logged at every start.",
     )
     data_directory: Path = Field(
         default_factory=_default_data_directory,
@@ -110,6 +116,16 @@ class Settings(BaseSettings):
         default=None,
         description="Secret from which the checkpoints' key is derived. By default the pepper.",
     )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="Secret from which the key that seals addresses, numbers and secrets in the "
+        "database is derived. By default the pepper. After a change run `guilder keys rotate`.",
+    )
+    encryption_key_previous: SecretStr | None = Field(
+        default=None,
+        description="Another encryption key, under which values are still opened: the one before "
+        "a change. Keep it until `guilder keys rotate` has run.",
+    )
     checkpoint_interval_s: int = Field(
         default=60, ge=1, le=86_400, description="Seconds between two signed checkpoints."
     )
@@ -126,7 +142,40 @@ class Settings(BaseSettings):
         le=31_536_000,
         description="Life of a session: 30 days by default.",
     )
-    bcrypt_cost: int = Field(default=12, ge=4, le=16, description="Work factor of password hashes.")
+    password_min_length: int = Field(
+        default=8,
+        ge=8,
+        le=64,
+        description="Fewest characters of a new password. NIST SP 800-63B-4 asks for 15 where a "
+        "password alone signs somebody in, and for 8 where everybody has a second factor.",
+    )
+    password_hasher: Literal["bcrypt", "argon2id"] = Field(
+        default="bcrypt",
+        description="What new password hashes are made with. Others are renewed when their owners "
+        "sign in.",
+    )
+    password_hasher_previous: Literal["bcrypt", "argon2id", "none"] | None = Field(
+        default=None,
+        description="The other kind of hash, if users still have such: then each check costs one "
+        "of each, so that its time tells nothing. By default `bcrypt` with argon2id, else none. "
+        "Set `none` on a new installation with argon2id.",
+    )
+    bcrypt_cost: int = Field(
+        default=12, ge=4, le=16, description="Work factor of bcrypt hashes, a power of two."
+    )
+
+    verified_contact_required: bool = Field(
+        default_factory=_in_production,
+        description="Nobody signs in by password who has shown neither e-mail address nor phone "
+        "number. On in production.",
+    )
+    recovery_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s#]+$",
+        max_length=1_000,
+        description="Page of your application that recovery mails link to, with `#token=...` at "
+        "its end. Without it the mail shows the token itself.",
+    )
 
     body_limit_bytes: int = Field(
         default=65_536, ge=1_024, le=16_777_216, description="Largest request body that is read."
@@ -225,6 +274,14 @@ class Settings(BaseSettings):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("database_accepted_settings", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        """Read `fsync, arbiters`."""
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _strip_slash(cls, value: str | None) -> str | None:
@@ -238,6 +295,8 @@ class Settings(BaseSettings):
         _check_length("signing_key_previous", self.signing_key_previous)
         _check_length("pepper", self.pepper)
         _check_length("checkpoint_key", self.checkpoint_key)
+        _check_length("encryption_key", self.encryption_key)
+        _check_length("encryption_key_previous", self.encryption_key_previous)
         _check_length("simulator_webhook_secret", self.simulator_webhook_secret)
         if self.environment == "production":
             if self.simulator_enabled:
@@ -257,6 +316,15 @@ class Settings(BaseSettings):
             return self.public_url
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def password_hasher_previous_kind(self) -> Literal["bcrypt", "argon2id"] | None:
+        """The other kind of password hash that users may have; None if there is none."""
+        if self.password_hasher_previous is None:
+            return None if self.password_hasher == "bcrypt" else "bcrypt"  # noqa: S105 - a name
+        if self.password_hasher_previous == "none":  # noqa: S105 - a name
+            return None
+        return self.password_hasher_previous
 
     @property
     def is_loopback(self) -> bool:
@@ -312,76 +380,3 @@ def environment_without_settings() -> dict[str, str]:
     return {
         name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The secrets a running server needs, from settings or made up in development."""
-
-    signing_key: SecretStr
-    pepper: SecretStr
-    simulator_webhook_secret: SecretStr
-    checkpoint_key: SecretStr
-
-
-def load_secrets(settings: Settings) -> Secrets:
-    """Return every secret; in development make the missing ones once and keep them.
-
-    Invariants:
-        The file of made-up secrets belongs to this user and has mode 0600.
-        Two processes that start at once end up with the same secrets.
-
-    Raises:
-        SecretMissing: One is missing in production.
-    """
-    given = {
-        "signing_key": settings.signing_key,
-        "pepper": settings.pepper,
-        "simulator_webhook_secret": settings.simulator_webhook_secret,
-    }
-    missing = [name for name, value in given.items() if value is None]
-    if settings.environment == "production":
-        # Without the simulator nothing is signed with its secret.
-        missing = [name for name in missing if name != "simulator_webhook_secret"]
-        if missing:
-            names = ", ".join(PREFIX + name.upper() for name in missing)
-            raise SecretMissing(f"Set {names} (`openssl rand -base64 48` makes one).")
-    made = _development_secrets(settings.data_directory) if missing else {}
-    found = {name: value or SecretStr(made.get(name, "")) for name, value in given.items()}
-    return Secrets(**found, checkpoint_key=settings.checkpoint_key or found["pepper"])
-
-
-def known_checkpoint_key(settings: Settings) -> SecretStr | None:
-    """Return the secret of the checkpoints if there is one already; make none up."""
-    known = settings.checkpoint_key or settings.pepper
-    path = settings.data_directory / _SECRETS_FILE
-    if known is None and settings.environment == "development" and path.exists():
-        known = SecretStr(_development_secrets(settings.data_directory)["pepper"])
-    return known
-
-
-def _development_secrets(directory: Path) -> dict[str, str]:
-    """Read the made-up secrets, making them first if this is the first start."""
-    path = directory / _SECRETS_FILE
-    if not path.exists():
-        # 0711: the unprivileged account of the bundled PostgreSQL passes through, nobody lists.
-        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
-        names = ("signing_key", "pepper", "simulator_webhook_secret")
-        _publish(path, json.dumps({name: secrets.token_urlsafe(48) for name in names}, indent=2))
-    return {str(name): str(value) for name, value in json.loads(path.read_text()).items()}
-
-
-def _publish(path: Path, text: str) -> None:
-    """Write a file of mode 0600 that is there whole or not at all; the first writer wins."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()

@@ -10,6 +10,8 @@ from guilder.settings import Settings
 
 SECRET = "Yb1xQv7Zk3Lm9Rt5Wc2Nd8Hs4Jf6Gp0UaEoIi"
 OTHER = "Pq8Wz5Xn2Vb7Mc4Lk9Jh1Gf6Ds3Aq0RtYuOe"
+THIRD = "Lm7Tn3Gx9Kw5Rd1Bz6Hv2Qy8Cf4Js0PaEuIoY"
+FOURTH = "Tg4Vb8Ny2Mj6Kx1Zq9Wr3Lc7Hd5Fs0PeAuIoTy"
 
 
 def found(tmp_path: Path, **given: Any) -> list[Finding]:
@@ -17,9 +19,16 @@ def found(tmp_path: Path, **given: Any) -> list[Finding]:
         "environment": "production",
         "signing_key": SECRET,
         "pepper": OTHER,
+        "encryption_key": THIRD,
         "public_url": "https://pay.example.com",
         "database_url": "postgresql://app:r4nd0m@db.internal/guilder?sslmode=verify-full",
         "data_directory": tmp_path,
+        "smtp_host": "mail.example.com",
+        "mail_from": "no-reply@example.com",
+        "sms_account_sid": "AC" + "0" * 32,
+        "sms_auth_token": FOURTH,
+        "sms_from": "+12025550100",
+        "sms_countries": "US,CA",
     }
     return doctor(Settings(**safe | given))
 
@@ -37,6 +46,10 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"signing_key": "a" * 40}, "signing_key", True),
         ({"pepper": "please-change-me-please-change-me-0987"}, "pepper", True),
         ({"pepper": SECRET}, "signing_key", True),
+        ({"encryption_key": None}, "encryption_key", False),
+        ({"encryption_key": "a" * 40}, "encryption_key", True),
+        ({"encryption_key": OTHER}, "signing_key", True),
+        ({"encryption_key_previous": THIRD}, "encryption_key_previous", False),
         ({"public_url": None}, "public_url", True),
         ({"public_url": "http://pay.example.com"}, "public_url", True),
         ({"docs_enabled": True}, "docs_enabled", False),
@@ -50,6 +63,18 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"database_url": "postgresql://a:b@db.internal/x?sslmode=require"}, "database_url", True),
         ({"database_url": "postgresql://a:postgres@127.0.0.1/x"}, "database_url", True),
         ({"database_owner_url": "postgresql://a:b@10.0.0.1/x"}, "database_owner_url", True),
+        ({"database_url": "mongodb://a:b@db.internal/x?replicaSet=r"}, "database_url", True),
+        ({"database_url": "mongodb://127.0.0.1:1,db.internal:2/x"}, "database_url", True),
+        (
+            {"database_url": "mongodb://db.internal/x?tls=true&tlsInsecure=true"},
+            "database_url",
+            True,
+        ),
+        ({"database_url": "mongodb+srv://db.internal/x?tls=false"}, "database_url", True),
+        ({"database_accepted_settings": "fsync"}, "database_accepted_settings", False),
+        ({"smtp_host": None}, "smtp_host", True),
+        ({"sms_account_sid": None}, "sms_account_sid", False),
+        ({"sms_countries": ""}, "sms_countries", False),
     ],
 )
 def test_each_fault_is_found(
@@ -103,3 +128,25 @@ def test_errors_come_first(tmp_path: Path) -> None:
     tmp_path.chmod(0o711)
     findings = found(tmp_path, docs_enabled=True, public_url=None, log_level="debug")
     assert [each.is_error for each in findings] == [True, False, False]
+
+
+def test_the_bundled_database_has_connections_for_so_many_workers(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    assert not [f for f in found(tmp_path, workers=64) if f.setting == "workers"]
+    bundled = found(tmp_path, workers=10, database_url=None)
+    (finding,) = [f for f in bundled if f.setting == "workers"]
+    assert not finding.is_error
+    assert not [f for f in found(tmp_path, workers=9, database_url=None) if f.setting == "workers"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://a:b@one.internal:1,two.internal:2/x?replicaSet=r&tls=true",
+        "mongodb://db.internal/x?ssl=true",
+        "mongodb+srv://a:b@cluster.internal/x",
+        "mongodb://127.0.0.1:1,127.0.0.1:2/x?replicaSet=r",
+    ],
+)
+def test_a_mongodb_that_is_reached_safely(tmp_path: Path, url: str) -> None:
+    assert found(tmp_path, database_url=url) == []

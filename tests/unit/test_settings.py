@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from guilder.server_secrets import SecretMissing, known_checkpoint_key, load_secrets
 from guilder.setting_values import Rate
 from guilder.settings import (
-    SecretMissing,
     Settings,
     environment_without_settings,
-    known_checkpoint_key,
-    load_secrets,
     load_settings,
     unknown_variables,
 )
@@ -77,9 +75,13 @@ def test_production_refuses_the_unsafe(wrong: dict[str, Any]) -> None:
         {"trusted_proxies": "proxy.example.com"},
         {"log_level": "loud"},
         {"nonsense": 1},
+        {"database_accepted_settings": "fsync=off"},
+        {"database_accepted_settings": "fsync; arbiters"},
         {"access_ttl_s": 0},
         {"simulator_webhook_secret": "short"},
         {"signing_key_previous": "short"},
+        {"encryption_key": "short"},
+        {"encryption_key_previous": "short"},
         {"limit_daily_minor": {"XXX": 1}},
         {"limit_daily_minor": {"USD": 0}},
         {"limit_transfer_minor": {"USD": 2**63}},
@@ -107,9 +109,11 @@ def test_no_secret_shows() -> None:
 def test_the_environment_is_read_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GUILDER_PORT", "9000")
     monkeypatch.setenv("GUILDER_TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.1")
+    monkeypatch.setenv("GUILDER_DATABASE_ACCEPTED_SETTINGS", "fsync, arbiters,")
     settings = load_settings(host=None)
     assert settings.port == 9000
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("192.0.2.1"))
+    assert settings.database_accepted_settings == ("fsync", "arbiters")
     assert load_settings(port=9001).port == 9001
 
 
@@ -208,6 +212,13 @@ def test_the_checkpoint_key_is_the_pepper_unless_it_is_given(tmp_path: Path) -> 
     own = Settings(**PRODUCTION, checkpoint_key=SecretStr(OTHER[::-1]))
     assert load_secrets(own).checkpoint_key == SecretStr(OTHER[::-1])
     assert known_checkpoint_key(own) == SecretStr(OTHER[::-1])
+
+
+def test_the_pepper_opens_what_it_sealed_before_there_was_an_encryption_key() -> None:
+    assert load_secrets(Settings(**PRODUCTION)).encryption_keys == (SecretStr(OTHER),)
+    own, previous = SecretStr(OTHER[::-1]), SecretStr(SECRET[::-1])
+    settings = Settings(**PRODUCTION, encryption_key=own, encryption_key_previous=previous)
+    assert load_secrets(settings).encryption_keys == (own, previous, SecretStr(OTHER))
 
 
 def test_limits_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
