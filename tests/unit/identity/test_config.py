@@ -5,8 +5,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from guilder.identity.config import SigningKey, derived_key
+from guilder.identity.config import SigningKey
 from guilder.kernel.errors import InvariantViolation
+from guilder.vault.vault import derived_key
 from tests.support.identity import SIGNING_KEY, quick_config
 
 

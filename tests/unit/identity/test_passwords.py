@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from guilder.identity.errors import PasswordChecksBusy
-from guilder.identity.passwords import Passwords, salt_of
+from guilder.identity.password_hashers import salt_of
+from guilder.identity.passwords import Passwords
 from tests.support.identity import quick_config
 
 
