@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.security.conftest import Start
 from tests.support.http import Running
+from tests.support.shared_guilder import Start
 
 
 async def exchange(guilder: Running, sent: bytes, *, wait_s: float = 10) -> bytes:

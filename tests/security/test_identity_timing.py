@@ -13,8 +13,9 @@ import pytest
 from guilder.identity.errors import InvalidCredentials
 from guilder.identity.passwords import Passwords
 from guilder.identity.service import IdentityService
+from guilder.identity.throttle_rules import ThrottlePolicy
 from guilder.storage.base import Storage
-from tests.support.identity import HandClock, application, identity_service
+from tests.support.identity import PATIENT, HandClock, application, identity_service
 
 SAMPLES = 120
 TRIMMED = 0.1
@@ -25,7 +26,8 @@ LIMIT_S = 0.005
 
 @pytest.fixture
 async def identity(storage: Storage) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, HandClock(), bcrypt_cost=6) as service:
+    # Whoever has to wait is refused at once, which is quick on purpose and no secret.
+    async with identity_service(storage, HandClock(), bcrypt_cost=6, throttles=PATIENT) as service:
         await service.register(application(email="payer@example.com", phone="+12025550123"))
         yield service
 
@@ -101,3 +103,22 @@ async def test_taken_addresses_are_answered_as_slowly_as_free_ones(
     # Both commit once. Storing the user takes a statement or two more: that difference is not zero,
     # so only its size is held here.
     assert difference_s(taken, free) < LIMIT_S
+
+
+@pytest.mark.parametrize("way", ["code", "recovery"])
+async def test_nobody_is_written_to_as_slowly_as_somebody(storage: Storage, way: str) -> None:
+    clock = HandClock()
+    policy = ThrottlePolicy(consecutive_max=1_000_000)
+    async with identity_service(storage, clock, throttles=policy) as identity:
+        await identity.register(application(email="payer@example.com"))
+        request = identity.code_sign_in.request if way == "code" else identity.recovery.request
+
+        async def asking(email: str) -> None:
+            clock.move(hours=1)  # Else whoever asks often waits.
+            await request(identity.contact(email=email, phone=None), client=None)
+
+        known, unknown = await sampled(
+            lambda: asking("payer@example.com"), lambda: asking("nobody@example.com")
+        )
+    assert abs(welch_t(known, unknown)) < LIMIT_T
+    assert difference_s(known, unknown) < LIMIT_S

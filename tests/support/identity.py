@@ -5,14 +5,24 @@ import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from guilder.audit.models import MODELS as AUDIT_MODELS
 from guilder.identity.config import IdentityConfig, SigningKey
 from guilder.identity.models import MODELS
 from guilder.identity.registration import Application, OnRegistered
 from guilder.identity.service import IdentityService
+from guilder.identity.throttle_rules import ThrottlePolicy
+from guilder.notifications.models import MODELS as MESSAGE_MODELS
 from guilder.storage.base import Storage
+from guilder.vault.vault import Vault, VaultKey
 
 PASSWORD = "four unlikely words together"
 SIGNING_KEY = SigningKey(b"signing secret for tests, 32 bytes or more", "HS256")
+
+PATIENT = ThrottlePolicy(free=1_000, window_max=1_000, consecutive_max=1_000, address_free=1_000)
+"""For tests that guess more often than anybody may."""
+
+VAULT_SECRET = b"vault secret for tests, 32 bytes or more"
+INDEX_SECRET = b"index secret for tests, 32 bytes or more"
 
 _numbers = itertools.count(1)
 
@@ -44,6 +54,11 @@ def quick_config(**changes: object) -> IdentityConfig:
     return IdentityConfig(**values)  # type: ignore[arg-type]
 
 
+def quick_vault() -> Vault:
+    """Return a vault with a key of its own."""
+    return Vault([VaultKey(VAULT_SECRET)], index_secret=INDEX_SECRET)
+
+
 def application(**changes: object) -> Application:
     """Return an application of somebody new."""
     values: dict[str, object] = {
@@ -65,10 +80,14 @@ async def identity_service(
     **changes: object,
 ) -> AsyncIterator[IdentityService]:
     """Lend a started service on a storage that has its collections."""
-    await storage.migrate(MODELS)
+    await storage.migrate([*MODELS, *AUDIT_MODELS, *MESSAGE_MODELS])
     config = quick_config(**changes)
     service = IdentityService(
-        storage=storage, clock=clock, config=config, on_registered=on_registered
+        storage=storage,
+        clock=clock,
+        config=config,
+        vault=quick_vault(),
+        on_registered=on_registered,
     )
     await service.start()
     try:

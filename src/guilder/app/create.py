@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import Depends, FastAPI
+from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
 from starlette.routing import Route
 from starlette.types import Scope
 
 from guilder.app import features
+from guilder.app.messages import has_mailbox
 from guilder.app.services import readiness, run_services
 from guilder.kernel.errors import GuilderError
 from guilder.middlewares import problems
@@ -21,19 +23,25 @@ from guilder.middlewares.request_id import RequestIdMiddleware
 from guilder.middlewares.security_headers import SecurityHeadersMiddleware
 from guilder.middlewares.strict_json import refuse_ambiguous_json
 from guilder.middlewares.strict_url import StrictUrlMiddleware
+from guilder.notifications.pages import mailbox_routes
 from guilder.setting_values import Rate
 from guilder.settings import Settings
 from guilder.web.docs import docs_routes
 from guilder.web.fast_routes import FastRoutesMiddleware
 from guilder.web.health import healthz, metrics_route, ready_route
 from guilder.web.logs import access_writer
+from guilder.web.neighbours import Neighbours
 from guilder.web.openapi import describe
 
 PREFIX = "/v1"
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, neighbours: Neighbours | None = None) -> FastAPI:
     """Return the application for these settings.
+
+    Args:
+        neighbours: This is one of several workers, for which another process runs and migrates
+            the database.
 
     The database is opened, and background work begun, when a server starts it; both end with it.
     `app.state` then has `storage`, `journal`, `clock`, and a service for each feature.
@@ -44,7 +52,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
-            async with run_services(app, settings, metrics.registry):
+            async with run_services(app, settings, metrics.registry, neighbours):
                 yield
         except Exception as error:
             # A server only logs that the app did not start; `serve` tells why.
@@ -65,10 +73,13 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     problems.install(app)
+    app.state.trusted_proxies = settings.trusted_proxies
     # The money path first: routes are tried in order.
     app.router.routes.extend(fast)
     features.include_routers(app, PREFIX)
-    app.router.routes.extend(_own_routes(app, settings, metrics))
+    app.router.routes.extend(_own_routes(app, settings))
+    if settings.metrics_enabled:
+        app.router.routes.append(_metrics(settings, metrics, neighbours))
     describe(app, server=settings.base_url, prefix=PREFIX)
     return app
 
@@ -136,17 +147,22 @@ def _user_of(scope: Scope) -> str | None:
     return None
 
 
-def _own_routes(app: FastAPI, settings: Settings, metrics: Metrics) -> list[Route]:
+def _own_routes(app: FastAPI, settings: Settings) -> list[Route]:
     """Return what is about the server itself, not about money."""
-    routes = [
-        Route("/healthz", healthz, methods=["GET"]),
-        ready_route(readiness(app)),
-    ]
-    if settings.metrics_enabled:
-        token = settings.metrics_token
-        routes.append(
-            metrics_route(metrics.registry, token=token.get_secret_value() if token else None)
-        )
-    if settings.docs_enabled:
-        routes += docs_routes()
-    return routes
+    routes = [Route("/healthz", healthz, methods=["GET"]), ready_route(readiness(app))]
+    if has_mailbox(settings):
+        routes += mailbox_routes()
+    return routes + docs_routes() if settings.docs_enabled else routes
+
+
+def _metrics(settings: Settings, metrics: Metrics, neighbours: Neighbours | None) -> Route:
+    """Return the page of figures: ours, or those of all workers."""
+
+    async def own() -> CollectorRegistry:
+        return metrics.registry
+
+    token = settings.metrics_token
+    return metrics_route(
+        neighbours.everything if neighbours else own,
+        token=token.get_secret_value() if token else None,
+    )

@@ -5,15 +5,18 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
 
+from guilder.audit.models import MODELS as AUDIT_MODELS
 from guilder.checkpoints import routes as checkpoints
 from guilder.gateways import routes as gateways
 from guilder.gateways.models import WebhookReceipt
 from guilder.gateways.simulator.models import MODELS as SIMULATOR_MODELS
 from guilder.holds import routes as holds
+from guilder.identity import contact_routes
 from guilder.identity import routes as identity
 from guilder.identity.models import MODELS as IDENTITY_MODELS
 from guilder.ledger.checkpoints import Checkpoint
 from guilder.ledger.followers import FollowerPosition
+from guilder.notifications.models import MODELS as MESSAGE_MODELS
 from guilder.payment_requests import routes as payment_requests
 from guilder.payment_requests.models import PaymentRequest
 from guilder.payments import routes as payments
@@ -30,6 +33,7 @@ from guilder.wallets import wallet_routes
 from guilder.wallets.models import Wallet
 
 MODELS: Final[tuple[type[Document], ...]] = (
+    *AUDIT_MODELS,
     *IDENTITY_MODELS,
     Wallet,
     Payment,
@@ -37,6 +41,7 @@ MODELS: Final[tuple[type[Document], ...]] = (
     PaymentRequest,
     *SCHEDULE_MODELS,
     WebhookReceipt,
+    *MESSAGE_MODELS,
     FollowerPosition,
     Checkpoint,
     *SIMULATOR_MODELS,
@@ -45,6 +50,7 @@ MODELS: Final[tuple[type[Document], ...]] = (
 
 CANONICAL: Final[tuple[APIRouter, ...]] = (
     identity.router,
+    contact_routes.router,
     wallet_routes.router,
     transfer_routes.router,
     holds.router,
@@ -65,6 +71,9 @@ SPECIFICATION: Final[tuple[APIRouter, ...]] = (
 )
 """Under the prefix and at the root."""
 
+PAGES: Final[tuple[APIRouter, ...]] = (payment_requests.page_router,)
+"""For people: at the root only."""
+
 BATCH_PATH: Final = transfer_routes.BATCH_PATH
 
 
@@ -72,7 +81,7 @@ def include_routers(app: FastAPI, prefix: str) -> None:
     """Give every feature its place."""
     for router in (*SPECIFICATION, *CANONICAL):
         app.include_router(router, prefix=prefix)
-    for router in SPECIFICATION:
+    for router in (*SPECIFICATION, *PAGES):
         app.include_router(router)
 
 

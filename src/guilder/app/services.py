@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry
 from starlette.routing import Mount
 
 from guilder.app.features import MODELS
+from guilder.app.messages import has_mailbox, start_messages
+from guilder.audit.sealer import AuditSealer
+from guilder.audit.trail import AddressKey, AuditTrail
 from guilder.checkpoints.service import CheckpointService
 from guilder.gateways.base import Gateways, SubjectKind
 from guilder.gateways.intake import WebhookIntake
@@ -29,16 +32,20 @@ from guilder.payments.service import PaymentService
 from guilder.payouts.followers import write_payouts
 from guilder.payouts.service import PayoutService
 from guilder.schedules.service import ScheduleService
-from guilder.settings import Secrets, Settings, load_secrets
+from guilder.server_secrets import Secrets, load_secrets
+from guilder.settings import Settings
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
 from guilder.transfers.batches import TransferBatches
 from guilder.transfers.service import TransferService
+from guilder.vault.vault import Vault, VaultKey, derived_key
 from guilder.wallets.control import WalletControl
 from guilder.wallets.limits import SpendingLimits
 from guilder.wallets.service import WalletService
+from guilder.web.audit import AuditCollector
 from guilder.web.books import BooksCollector, JournalCollector
 from guilder.web.health import Check
+from guilder.web.neighbours import Neighbours
 
 SIMULATOR_PATH = "/simulator"
 _log = structlog.get_logger("guilder.app")
@@ -46,9 +53,16 @@ _log = structlog.get_logger("guilder.app")
 
 @asynccontextmanager
 async def run_services(
-    app: FastAPI, settings: Settings, registry: CollectorRegistry
+    app: FastAPI,
+    settings: Settings,
+    registry: CollectorRegistry,
+    neighbours: Neighbours | None = None,
 ) -> AsyncIterator[None]:
     """Run everything that stands behind the routes, from the database up.
+
+    Args:
+        neighbours: This is one of several workers, for which another process runs and migrates
+            the database.
 
     Invariants:
         Nothing answers before the schema is current and the journal takes requests.
@@ -57,16 +71,22 @@ async def run_services(
     """
     secrets = load_secrets(settings)
     async with AsyncExitStack() as stack:
-        storage = await opened_storage(settings)
+        storage = await opened_storage(settings, joins=neighbours is not None)
         stack.push_async_callback(storage.close)
-        changes = await storage.migrate(MODELS)
-        if changes:
-            _log.info("schema changed", changes=len(changes))
+        if neighbours is None:
+            await migrate(storage)
+        else:
+            await stack.enter_async_context(neighbours.telling(registry))
         journal = Journal(storage.ledger())
         await journal.start()
         stack.push_async_callback(journal.stop)
         registry.register(JournalCollector(journal))
         app.state.storage, app.state.journal, app.state.clock = storage, journal, utc_now
+        app.state.vault = vault_of(secrets)
+        app.state.fingerprint_key = _derived(secrets, "request-fingerprint")
+        _start_audit(app, stack, secrets)
+        registry.register(AuditCollector(app.state.audit_sealer))
+        start_messages(app, stack, settings)
         await _start_people(app, stack, settings, secrets)
         _start_transfers(app, stack, settings)
         _start_checkpoints(app, stack, settings, secrets)
@@ -76,14 +96,37 @@ async def run_services(
         yield
 
 
-async def opened_storage(settings: Settings) -> Storage:
-    """Open the database that the settings name."""
+async def migrate(storage: Storage) -> None:
+    """Bring the schema up to date, as every start does."""
+    changes = await storage.migrate(MODELS)
+    if changes:
+        _log.info("schema changed", changes=len(changes))
+
+
+async def opened_storage(settings: Settings, *, joins: bool = False) -> Storage:
+    """Open the database that the settings name.
+
+    Args:
+        joins: The bundled one is run by another process of ours.
+    """
     url, owner_url = settings.database_url, settings.database_owner_url
     return await open_storage(
         url.get_secret_value() if url else None,
         data_directory=settings.data_directory,
+        joins=joins,
         owner_url=owner_url.get_secret_value() if owner_url else None,
+        accepted_settings=frozenset(settings.database_accepted_settings),
     )
+
+
+def _start_audit(app: FastAPI, stack: AsyncExitStack, secrets: Secrets) -> None:
+    """Start the record of security events, and what seals it."""
+    state = app.state
+    key = AddressKey(secrets.pepper.get_secret_value().encode())
+    state.audit = AuditTrail(state.storage, clock=state.clock, address_key=key)
+    state.audit_sealer = AuditSealer(state.storage, clock=state.clock)
+    state.audit_sealer.start()
+    stack.push_async_callback(state.audit_sealer.stop)
 
 
 async def _start_people(
@@ -99,7 +142,10 @@ async def _start_people(
         storage=state.storage,
         clock=state.clock,
         config=identity_config(settings, secrets),
+        vault=state.vault,
         on_registered=(open_wallet,),
+        audit=state.audit,
+        outbox=state.outbox,
     )
     state.wallets = WalletService(
         storage=state.storage,
@@ -190,6 +236,17 @@ def _start_checkpoints(
     stack.push_async_callback(state.checkpoints.stop)
 
 
+def vault_of(secrets: Secrets) -> Vault:
+    """Return what seals personal data and secrets before they are stored."""
+    keys = [VaultKey(key.get_secret_value().encode()) for key in secrets.encryption_keys]
+    return Vault(keys, index_secret=_derived(secrets, "vault-index"))
+
+
+def _derived(secrets: Secrets, purpose: str) -> bytes:
+    """Return a key that stays the same for ever: the pepper, too, is never changed."""
+    return derived_key(secrets.pepper.get_secret_value().encode(), purpose)
+
+
 def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
     """Return what identity must be told."""
     keys = [secrets.signing_key]
@@ -202,7 +259,14 @@ def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
         pepper=secrets.pepper.get_secret_value().encode(),
         access_ttl_s=settings.access_ttl_s,
         refresh_ttl_s=settings.refresh_ttl_s,
+        password_hasher=settings.password_hasher,
+        password_hasher_previous=settings.password_hasher_previous_kind,
         bcrypt_cost=settings.bcrypt_cost,
+        password_min_length=settings.password_min_length,
+        throttles_addresses=settings.rate_limit_enabled,
+        verified_contact_required=settings.verified_contact_required,
+        sms_offered=settings.sms_account_sid is not None or has_mailbox(settings),
+        recovery_page=settings.recovery_url,
     )
 
 
@@ -284,4 +348,14 @@ def readiness(app: FastAPI) -> Mapping[str, Check]:
     async def books() -> str:
         return str(await app.state.checkpoints.ready())
 
-    return {"database": database, "migrations": migrations, "journal": journal, "books": books}
+    async def audit() -> str:
+        # Never a reason not to serve: what is recorded is safe, and is sealed when it can be.
+        return str(app.state.audit_sealer.state())
+
+    return {
+        "database": database,
+        "migrations": migrations,
+        "journal": journal,
+        "books": books,
+        "audit": audit,
+    }

@@ -16,7 +16,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from guilder.cli import audit, keys, totals
 from guilder.cli.exit_codes import ExitCode
+from guilder.cli.options import AsJson, DatabaseUrl, DataDirectory
 
 app = typer.Typer(
     name="guilder",
@@ -29,19 +31,9 @@ app = typer.Typer(
 )
 reference = typer.Typer(help="Print the generated pages of the documentation.")
 app.add_typer(reference, name="reference", hidden=True)
-
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        help="postgresql://... or mongodb://... of your own server; without it the bundled "
-        "PostgreSQL is used. "
-        "Others on this machine can see options: with a password, set GUILDER_DATABASE_URL."
-    ),
-]
-DataDirectory = Annotated[
-    Path | None, typer.Option(help="Where the bundled PostgreSQL and made-up secrets are kept.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.command()(totals.totals)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,6 +77,9 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that answer requests. One by default.")
+    ] = None,
     database_url: DatabaseUrl = None,
     data_directory: DataDirectory = None,
 ) -> None:
@@ -94,7 +89,11 @@ def serve(
     from guilder.settings import load_settings
 
     settings = load_settings(
-        host=host, port=port, database_url=database_url, data_directory=data_directory
+        host=host,
+        port=port,
+        workers=workers,
+        database_url=database_url,
+        data_directory=data_directory,
     )
     try:
         serve_app(settings)
@@ -136,7 +135,9 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recompute the hash chain, and from the journal alone every balance, hold and total."""
+    """Recompute the hash chain, from the journal alone every balance, hold and total, and the
+    audit record.
+    """
     from guilder.cli import books
     from guilder.settings import load_settings
 

@@ -72,7 +72,10 @@ def settings_page() -> str:
         "| variable | default | |",
         "|---|---|---|",
     ]
-    for name, field in Settings.model_fields.items():
+    # Those that come from elsewhere after its own.
+    own = Settings.__annotations__
+    fields = sorted(Settings.model_fields.items(), key=lambda item: item[0] not in own)
+    for name, field in fields:
         cells = (f"`{PREFIX}{name.upper()}`", _default(field), _about(field))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"

@@ -1,7 +1,5 @@
 """What identity must be told: keys, names and lifetimes, as plain values."""
 
-import hashlib
-import hmac
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
@@ -9,9 +7,12 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from guilder.identity.throttle_rules import ThrottlePolicy
 from guilder.kernel.errors import InvariantViolation, check
+from guilder.vault.vault import derived_key
 
 Algorithm = Literal["Ed25519", "HS256"]
+PasswordAlgorithm = Literal["bcrypt", "argon2id"]
 
 _SECRET_MIN_BYTES = 32
 _KEY_BYTES = 32
@@ -19,11 +20,6 @@ _PEM = b"-----BEGIN"
 _BCRYPT_COSTS = range(4, 32)
 _PASSWORD_SHORTEST = 8
 """NIST SP 800-63B-4 with a second factor; 15 without, by setting."""
-
-
-def derived_key(secret: bytes, purpose: str) -> bytes:
-    """Return the 32-byte key that belongs to one purpose: no two uses of a secret share a key."""
-    return hmac.digest(secret, b"guilder:" + purpose.encode(), hashlib.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +76,11 @@ class IdentityConfig:
         access_ttl_s: Life of an access token.
         refresh_ttl_s: Life of a session, however often it is refreshed.
         refresh_grace_s: How long the answer to a refresh may be asked for again.
+        password_hasher: What new password hashes are made with; others are renewed at sign-in.
+        password_hasher_previous: Another kind of hash that users may still have. Then each check
+            costs one of each kind, or its time would tell who has which, and who exists.
         bcrypt_cost: 12 costs about a quarter of a second. Below 10 for tests only.
+        argon2_memory_kib: 19 MiB with two passes is the least that OWASP advises.
         password_min_length: Characters.
         password_workers: Threads that hash.
         password_queue: Hashes under way or waiting before more are refused.
@@ -88,6 +88,12 @@ class IdentityConfig:
         revocation_poll_s: How often other processes' sign-outs are looked for.
         revocation_stale_s: Age of the last look after which nobody is let in.
         registration_ttl_s: How long the answer to a registration is kept for retries.
+        verified_contact_required: Nobody signs in by password who has shown neither address nor
+            number.
+        sms_offered: There is a way to send SMS.
+        recovery_page: Where the link in a recovery mail leads; without one it shows the token.
+        throttles: How patient we are with those who fail.
+        throttles_addresses: Addresses are slowed down too, not only attempts at one account.
 
     Raises:
         InvariantViolation: A value is out of range.
@@ -100,7 +106,10 @@ class IdentityConfig:
     access_ttl_s: int = 900
     refresh_ttl_s: int = 30 * 24 * 3600
     refresh_grace_s: int = 10
+    password_hasher: PasswordAlgorithm = "bcrypt"  # noqa: S105 - the name of a method
+    password_hasher_previous: PasswordAlgorithm | None = None
     bcrypt_cost: int = 12
+    argon2_memory_kib: int = 19 * 1024
     password_min_length: int = 8
     password_workers: int = 2
     password_queue: int = 64
@@ -108,6 +117,11 @@ class IdentityConfig:
     revocation_poll_s: float = 0.5
     revocation_stale_s: float = 30.0
     registration_ttl_s: int = 48 * 3600
+    verified_contact_required: bool = False
+    sms_offered: bool = True
+    recovery_page: str | None = None
+    throttles: ThrottlePolicy = field(default_factory=ThrottlePolicy)
+    throttles_addresses: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what could not keep users safe."""

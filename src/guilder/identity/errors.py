@@ -17,14 +17,19 @@ class Unauthenticated(GuilderError):
 
 
 class InvalidCredentials(GuilderError):
-    """The password is that of the account named. An unknown account gets the same answer."""
+    """The password is that of the account named. An unknown account gets the same answer, and so
+    does, where that is asked for, one that has shown neither its address nor its number.
+    """
 
     code = "invalid_credentials"
     kind = Kind.UNAUTHENTICATED
     title = "Wrong sign-in details"
 
     def __init__(self) -> None:
-        super().__init__("The e-mail address or phone number and the password do not match.")
+        super().__init__(
+            "The e-mail address or phone number and the password do not match, or the account is "
+            "not confirmed yet: sign in with a code that is sent to the address."
+        )
 
 
 class RefreshTokenInvalid(GuilderError):
@@ -60,3 +65,80 @@ class PasswordChecksBusy(Overloaded):
 
     def __init__(self) -> None:
         super().__init__("Try again in a few seconds.", retry_after_s=2)
+
+
+class TooManyAttempts(GuilderError):
+    """After a few failures in a row each further attempt waits, twice as long every time. Accounts
+    that do not exist are answered alike, and nobody who is signed in is affected.
+
+    Args:
+        wait_s: Whole seconds until the next attempt is looked at.
+    """
+
+    code = "too_many_attempts"
+    kind = Kind.LIMITED
+    title = "Too many attempts"
+    retryable = True
+
+    def __init__(self, wait_s: int) -> None:
+        super().__init__(
+            f"Wait {wait_s} s before the next attempt, or use another way to sign in.",
+            retry_after_s=wait_s,
+        )
+
+
+class CodeWrong(GuilderError):
+    """A one-time code is the latest that was sent for this, and it is given within five attempts
+    and only once. What was never sent, was replaced, or was used gets the same answer.
+    """
+
+    code = "code_wrong"
+    kind = Kind.INVALID
+    title = "The code is not right"
+
+    def __init__(self) -> None:
+        super().__init__("Enter the latest code, or ask for a new one: each can be tried 5 times.")
+
+
+class CodeExpired(GuilderError):
+    """A right code is given within ten minutes. Only whoever has the code learns that it is old."""
+
+    code = "code_expired"
+    kind = Kind.EXPIRED
+    title = "The code has expired"
+
+    def __init__(self) -> None:
+        super().__init__("Ask for a new code.")
+
+
+class LinkInvalid(GuilderError):
+    """The link of a message is one of ours, not yet used and not yet expired."""
+
+    code = "link_invalid"
+    kind = Kind.EXPIRED
+    title = "The link does not work any more"
+
+    def __init__(self) -> None:
+        super().__init__("Ask for a new link: this one was used, has expired or is none of ours.")
+
+
+class PasswordWrong(GuilderError):
+    """Whoever changes something that protects an account gives its password again."""
+
+    code = "password_wrong"
+    kind = Kind.FORBIDDEN
+    title = "Wrong password"
+
+    def __init__(self) -> None:
+        super().__init__("This is not your password. If you have lost it, set a new one by e-mail.")
+
+
+class SmsNotOffered(GuilderError):
+    """Codes go to a phone number only where SMS are set up."""
+
+    code = "sms_not_offered"
+    kind = Kind.CONFLICT
+    title = "No SMS are sent here"
+
+    def __init__(self) -> None:
+        super().__init__("Use the e-mail address instead.")

@@ -1,14 +1,35 @@
-"""Removes what nobody needs any more: answers kept for retries, and sessions long over."""
+"""Removes what nobody needs any more: answers kept for retries, sessions long over, counters of
+attempts that lie far back, and codes and links that have expired.
+"""
 
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from guilder.identity.models import RegistrationAnswer, Session
+from guilder.identity.models import (
+    MailLink,
+    OneTimeCode,
+    RegistrationAnswer,
+    Session,
+    SpentCode,
+    Throttle,
+)
 from guilder.kernel.clock import Clock
-from guilder.storage.base import Collection, Range, Storage
+from guilder.storage.base import Document, Range, Storage
+
+D = TypeVar("D", bound=Document)
 
 _PAGE = 500
 _AFTER_EXPIRY = timedelta(days=1)
 """Longer than any access token lives, so that an ended session stays known while it matters."""
+_DUE: tuple[tuple[type[Document], str, timedelta], ...] = (
+    (RegistrationAnswer, "expires_at", timedelta()),
+    (Session, "expires_at", _AFTER_EXPIRY),
+    (Throttle, "expires_at", timedelta()),
+    (OneTimeCode, "kept_until", timedelta()),
+    (SpentCode, "kept_until", timedelta()),
+    (MailLink, "kept_until", timedelta()),
+)
+"""What is removed, by which time, and how long after it."""
 
 
 class Housekeeping:
@@ -16,22 +37,18 @@ class Housekeeping:
 
     def __init__(self, *, storage: Storage, clock: Clock) -> None:
         """Take what sweeping needs; does nothing yet."""
-        self._answers = storage.documents(RegistrationAnswer)
-        self._sessions = storage.documents(Session)
+        self._storage = storage
         self._clock = clock
 
     async def sweep(self) -> bool:
         """Remove up to a page of each; tell whether more is due."""
         now = self._clock()
-        answers = await _remove(self._answers, now)
-        sessions = await _remove(self._sessions, now - _AFTER_EXPIRY)
-        return max(answers, sessions) == _PAGE
+        removed = [await self._remove(model, field, now - after) for model, field, after in _DUE]
+        return max(removed) == _PAGE
 
-
-async def _remove(
-    collection: Collection[RegistrationAnswer] | Collection[Session], before: datetime
-) -> int:
-    due = await collection.page({}, within=Range(field="expires_at", below=before), limit=_PAGE)
-    for document in due:
-        await collection.delete(document.id)
-    return len(due)
+    async def _remove(self, model: type[D], field: str, before: datetime) -> int:
+        collection = self._storage.documents(model)
+        due = await collection.page({}, within=Range(field=field, below=before), limit=_PAGE)
+        for document in due:
+            await collection.delete(document.id)
+        return len(due)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from msgspec import Struct
 
+from guilder.identity.throttle_rules import Tally
 from guilder.kernel.ids import SessionId, UserId, WalletId
 from guilder.storage.base import Document
 
@@ -14,11 +15,13 @@ class UserRecord(Struct, frozen=True, kw_only=True):
 
     id: UserId
     name: str
-    email: str
+    email: str | None
     phone: str | None
     wallet_id: WalletId
     created_at: datetime
     updated_at: datetime
+    email_verified: bool = False
+    phone_verified: bool = False
 
 
 class User(Document, frozen=True, kw_only=True):
@@ -26,38 +29,41 @@ class User(Document, frozen=True, kw_only=True):
 
     Invariants:
         No two users share an address, whatever its case, or a phone number.
+        Address and number are stored sealed; `addresses.Addresses` opens, seals and indexes them.
     """
 
     collection: ClassVar[str] = "users"
-    unique: ClassVar[tuple[tuple[str, ...], ...]] = (("email_key",), ("phone",))
+    unique: ClassVar[tuple[tuple[str, ...], ...]] = (("email_key",), ("phone_key",))
+    sealed: ClassVar[tuple[str, ...]] = ("email", "phone")
 
     name: str
-    email: str
-    """As the user writes it."""
-    email_key: str
-    """The address with its case folded: what is looked up."""
+    """Not sealed: whoever pays somebody sees it."""
+    email: str | None
+    """The address as the user writes it, sealed."""
+    email_key: str | None
+    """Blind index of the address with its case folded: what is looked up."""
     phone: str | None
-    """E.164."""
+    """The number in E.164, sealed."""
+    phone_key: str | None = None
+    """Blind index of the number."""
     password_hash: str
     """bcrypt over the peppered password; never leaves the store."""
     wallet_id: WalletId
+    email_verified_at: datetime | None = None
+    """When it was first shown that the user reads what is sent to the address."""
+    phone_verified_at: datetime | None = None
+    credentials_version: int = 0
+    """Raised to end every session that was opened with what is not to be trusted any more."""
 
     @property
     def user_id(self) -> UserId:
         """The id under its own type."""
         return UserId(self.id)
 
-    def record(self) -> UserRecord:
-        """Return what may be shown of this user."""
-        return UserRecord(
-            id=self.user_id,
-            name=self.name,
-            email=self.email,
-            phone=self.phone,
-            wallet_id=self.wallet_id,
-            created_at=self.created_at,
-            updated_at=self.updated_at,
-        )
+    @property
+    def is_verified(self) -> bool:
+        """An address or a number is known to be the user's own."""
+        return self.email_verified_at is not None or self.phone_verified_at is not None
 
 
 class Session(Document, frozen=True, kw_only=True):
@@ -66,6 +72,7 @@ class Session(Document, frozen=True, kw_only=True):
     Invariants:
         One token is valid at a time: the one of `generation`, whose SHA-256 is `token_hash`.
         Once `revoked_at` is set it stays.
+        It is over, too, once the user has a higher `credentials_version`.
     """
 
     collection: ClassVar[str] = "sessions"
@@ -87,7 +94,9 @@ class Session(Document, frozen=True, kw_only=True):
     """The end whatever happens: refreshing does not move it."""
     revoked_at: datetime | None = None
     revoked_because: str | None = None
-    """`signed_out` or `refresh_token_reused`."""
+    """`signed_out`, `refresh_token_reused` or `credentials_changed`."""
+    credentials_version: int = 0
+    """The user's, when it was opened or last carried over."""
 
     @property
     def session_id(self) -> SessionId:
@@ -104,15 +113,84 @@ class RegistrationAnswer(Document, frozen=True, kw_only=True):
 
     collection: ClassVar[str] = "registration_answers"
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("expires_at",),)
+    sealed: ClassVar[tuple[str, ...]] = ("answer",)
 
     salt: str
     """bcrypt parameters and salt under which the password entered the fingerprint."""
     fingerprint: str
     """Keyed hash over every value of the request, in hex."""
-    answer: UserRecord
+    answer: str
+    """The `UserRecord` as JSON, sealed."""
     expires_at: datetime
     """Removed some time after this."""
 
 
-MODELS: tuple[type[Document], ...] = (User, Session, RegistrationAnswer)
+class Throttle(Document, frozen=True, kw_only=True):
+    """A counter of attempts: at an account, by an address, or at an account from a known place.
+
+    Its id is a keyed hash of what it counts for.
+    """
+
+    collection: ClassVar[str] = "throttles"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("expires_at",),)
+
+    tally: Tally
+    is_known: bool = False
+    """The account has been signed in to from here."""
+    expires_at: datetime
+    """Removed some time after this."""
+
+
+class OneTimeCode(Document, frozen=True, kw_only=True):
+    """The latest code for one purpose and subject; its id is a keyed hash of both.
+
+    Stored for unknown subjects too, so that guessing at them costs the same.
+    """
+
+    collection: ClassVar[str] = "one_time_codes"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("kept_until",),)
+
+    issue_id: str
+    """Of this very code; a newer one has another."""
+    digest: str
+    """Keyed hash of purpose, subject, issue and code, in hex."""
+    attempts: int
+    """At this code, whatever came of them."""
+    expires_at: datetime
+    kept_until: datetime
+    """Removed some time after this."""
+
+
+class SpentCode(Document, frozen=True, kw_only=True):
+    """That a code was used; its id is the code's issue. There is one at most."""
+
+    collection: ClassVar[str] = "spent_codes"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("kept_until",),)
+
+    kept_until: datetime
+
+
+class MailLink(Document, frozen=True, kw_only=True):
+    """A link that was sent and not used; its id is the SHA-256 of purpose and token."""
+
+    collection: ClassVar[str] = "mail_links"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("kept_until",), ("subject_key",))
+
+    subject: str
+    """Whom it is for: an id, nothing personal."""
+    subject_key: str
+    """Keyed hash of purpose and subject."""
+    kept_until: datetime
+    """It works before this, and is removed some time after."""
+
+
+MODELS: tuple[type[Document], ...] = (
+    User,
+    Session,
+    RegistrationAnswer,
+    Throttle,
+    OneTimeCode,
+    SpentCode,
+    MailLink,
+)
 """For `Storage.migrate`."""

@@ -1,4 +1,4 @@
-"""Hashes passwords: NFKC, then a keyed SHA-256, then bcrypt, in a few threads of its own.
+"""Hashes passwords: NFKC, then a keyed SHA-256, then bcrypt or argon2id, in threads of its own.
 
 The keyed hash makes 44 ASCII characters of any password, so bcrypt's limit of 72 bytes cuts nothing
 off, and a stolen table is useless without the pepper, which is not in the database.
@@ -13,61 +13,55 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import bcrypt
-from pwdlib.hashers.bcrypt import BcryptHasher
-
 from guilder.identity import rules
-from guilder.identity.config import IdentityConfig, derived_key
+from guilder.identity.config import IdentityConfig
 from guilder.identity.errors import PasswordChecksBusy
+from guilder.identity.password_hashers import PasswordHashers
+from guilder.identity.password_rules import password_problem
 from guilder.kernel.errors import FieldError
+from guilder.vault.vault import derived_key
 
 T = TypeVar("T")
-
-_SALT_LENGTH = 29
-"""Characters of a bcrypt hash that hold its version, cost and salt."""
-
-
-def salt_of(password_hash: str) -> str:
-    """Return the part of a hash under which another password can be hashed for comparison."""
-    return password_hash[:_SALT_LENGTH]
 
 
 class Passwords:
     """Hashes and compares passwords, never on the event loop.
 
     Invariants:
-        `hash` and `verify` each cost one bcrypt, whatever the outcome. At most
-        `password_workers` run and `password_queue` run or wait at a time.
+        `hash` and `verify` cost the same whatever the outcome: one hash, or one of each kind that
+        users have. At most `password_workers` run and `password_queue` run or wait at a time.
     """
 
     def __init__(self, config: IdentityConfig) -> None:
         """Start the threads on first use."""
         self._key = derived_key(config.pepper, "password")
-        self._hasher = BcryptHasher(rounds=config.bcrypt_cost)
+        self._hashers = PasswordHashers(
+            config.password_hasher,
+            previous=config.password_hasher_previous,
+            bcrypt_cost=config.bcrypt_cost,
+            argon2_memory_kib=config.argon2_memory_kib,
+        )
         self._pool = ThreadPoolExecutor(config.password_workers, thread_name_prefix="password")
         self._places = threading.BoundedSemaphore(config.password_queue)
         self._min_length = config.password_min_length
-        # Nobody's password: a salt followed by a digest that was never computed.
-        self._nobody = bcrypt.gensalt(config.bcrypt_cost).decode() + "." * 31
 
     async def problem(self, password: str, context: tuple[str, ...]) -> FieldError | None:
         """Return why a new password is refused, or None; estimated in a thread, for up to 70 ms."""
         return await self._run(
-            lambda: rules.password_problem(password, min_length=self._min_length, context=context)
+            lambda: password_problem(password, min_length=self._min_length, context=context)
         )
 
     async def hash(self, password: str, *, salt: str | None = None) -> str:
-        """Return the bcrypt hash of a password.
+        """Return the hash of a password.
 
         Args:
             password: As typed, already found usable.
-            salt: Of an earlier hash, to compare with it; new if None.
+            salt: `salt_of` an earlier hash, to compare with it; new if None.
 
         Raises:
             PasswordChecksBusy: Too many are waiting.
         """
-        raw = None if salt is None else salt.encode()
-        return await self._run(lambda: self._hasher.hash(self._peppered(password), salt=raw))
+        return await self._run(lambda: self._hashers.hash(self._peppered(password), salt=salt))
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """Tell whether a password is the one that was hashed; no password is behind None.
@@ -75,13 +69,13 @@ class Passwords:
         Raises:
             PasswordChecksBusy: Too many are waiting.
         """
-        stored = self._nobody if password_hash is None else password_hash
-        matches = await self._run(lambda: self._hasher.verify(self._peppered(password), stored))
-        return matches and password_hash is not None
+        return await self._run(
+            lambda: self._hashers.verify(self._peppered(password), password_hash)
+        )
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Tell whether a hash was made at another cost than today's."""
-        return self._hasher.check_needs_rehash(password_hash)
+        """Tell whether a hash was made in another way, or at another cost, than today's."""
+        return self._hashers.needs_rehash(password_hash)
 
     def close(self) -> None:
         """Let the threads go; hashes that wait are dropped."""

@@ -13,8 +13,8 @@ import secrets
 
 from msgspec import Struct
 
-from guilder.identity.config import derived_key
 from guilder.kernel.ids import SessionId
+from guilder.vault.vault import derived_key
 
 _PREFIX = "glr1"
 _PARTS = 5

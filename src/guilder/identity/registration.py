@@ -1,8 +1,11 @@
 """Registering: stores a new user, or answers a taken address exactly as if it had.
 
 Nobody learns from the answer, or from its time, whether an address is taken: either way there is
-one look-up of the key, of the address and of the number, one bcrypt, and one commit. Only the owner
-of an address, who gives its password, gets the record that is there, so that a retry is harmless.
+one look-up of the key, of the address and of the number, one password hash, and one commit. Only
+the owner of an address, who gives its password, gets the record that is there, so that a retry is
+harmless. That makes registering a way to try passwords, so tries are counted. After too many no
+password is the owner's any more. Nobody is refused for it: strangers must not keep anybody from
+registering.
 """
 
 import hashlib
@@ -13,17 +16,29 @@ from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from guilder.audit.rules import UNKNOWN
+from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
-from guilder.identity.config import IdentityConfig, derived_key
+from guilder.identity.addresses import Addresses
+from guilder.identity.codes import OneTimeCodes
+from guilder.identity.config import IdentityConfig
+from guilder.identity.contacts import CONTACT
+from guilder.identity.errors import TooManyAttempts
 from guilder.identity.models import RegistrationAnswer, User, UserRecord
-from guilder.identity.passwords import Passwords, salt_of
+from guilder.identity.notices import Notices
+from guilder.identity.password_hashers import salt_of
+from guilder.identity.passwords import Passwords
+from guilder.identity.throttles import REGISTER_AGAIN, Throttles
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest, Unavailable
 from guilder.kernel.ids import UserId, WalletId, derived_uuid, encode_id, new_id
 from guilder.ledger.errors import IdempotencyKeyReused
+from guilder.notifications.models import Channel
 from guilder.storage.base import Storage, Transaction
 from guilder.storage.errors import DuplicateDocument
+from guilder.vault.vault import derived_key
 
 OnRegistered: TypeAlias = Callable[[Transaction, User], Awaitable[None]]
 """Called with each new user inside the transaction that stores it."""
@@ -66,7 +81,12 @@ class Registrar:
         clock: Clock,
         config: IdentityConfig,
         passwords: Passwords,
+        addresses: Addresses,
+        throttles: Throttles,
         on_registered: Sequence[OnRegistered],
+        audit: AuditTrail,
+        codes: OneTimeCodes,
+        notices: Notices,
     ) -> None:
         """Take what registering needs; does nothing yet."""
         self._storage = storage
@@ -74,7 +94,12 @@ class Registrar:
         self._answers = storage.documents(RegistrationAnswer)
         self._clock = clock
         self._passwords = passwords
+        self._addresses = addresses
+        self._throttles = throttles
         self._on_registered = tuple(on_registered)
+        self._audit = audit
+        self._codes = codes
+        self._notices = notices
         self._fingerprint_key = derived_key(config.pepper, "registration-fingerprint")
         self._answer_ttl = timedelta(seconds=config.registration_ttl_s)
 
@@ -88,13 +113,22 @@ class Registrar:
             StorageUnavailable: The same request may be sent again: it finds its own record.
         """
         normal = await self._normal(application)
+        may_compare = await self._counts(self._addresses.email_key(normal.email))
         for _ in range(_ATTEMPTS):
             try:
-                return await self._attempt(application, normal, key)
+                return await self._attempt(application, normal, key, may_compare=may_compare)
             except DuplicateDocument:
                 # Somebody was faster. The next look sees their record and answers from it.
                 continue
         raise Unavailable(retry_after_s=1)
+
+    async def _counts(self, account: str) -> bool:
+        """Count a try at the account's password; tell whether it may be compared."""
+        try:
+            await self._throttles.check(REGISTER_AGAIN, account=account, address=None)
+        except TooManyAttempts:
+            return False
+        return True
 
     async def _normal(self, application: Application) -> "_Normal":
         name = rules.normal_name(application.name)
@@ -109,44 +143,89 @@ class Registrar:
         weakness = await self._passwords.problem(application.password, context)
         if name is None or email is None or errors or weakness:
             raise InvalidRequest(fields=(*errors, *([weakness] if weakness else [])))
-        return _Normal(name=name, email=email, email_key=rules.email_key(email), phone=phone)
+        return _Normal(name=name, email=email, phone=phone)
 
     async def _attempt(
-        self, application: Application, normal: "_Normal", key: str | None
+        self, application: Application, normal: "_Normal", key: str | None, *, may_compare: bool
     ) -> Registration:
         answer_id = _answer_id(key)
         earlier = await self._answers.get(answer_id)
         if earlier is not None:
             return await self._replay(application, earlier)
-        owner = await self._users.find_one({"email_key": normal.email_key})
-        by_phone = normal.phone and await self._users.find_one({"phone": normal.phone})
+        # Sealed also where nothing will be stored: the work must not tell a free address.
+        user = self._new_user(normal)
+        owner = await self._users.find_one({"email_key": user.email_key or ""})
+        by_phone = user.phone_key and await self._users.find_one({"phone_key": user.phone_key})
         salt = salt_of(owner.password_hash) if owner else None
         password_hash = await self._passwords.hash(application.password, salt=salt)
-        user = _new_user(normal, password_hash, self._clock())
-        is_free = owner is None and not by_phone
-        if owner and hmac.compare_digest(password_hash, owner.password_hash):
-            record = owner.record()
+        user = replace(user, password_hash=password_hash)
+        holder = owner or by_phone or None
+        is_owner = owner and hmac.compare_digest(password_hash, owner.password_hash)
+        if owner and is_owner and may_compare:
+            record = self._addresses.record(owner)
         else:
             # For a taken address this very record is the decoy: made alike, and not stored.
-            record = user.record()
+            record = self._addresses.record(user)
         answer = self._answer(answer_id, application, password_hash, record, user.created_at)
-        await self._store(answer, user if is_free else None)
+        await self._store(answer, user, holder)
         return Registration(record=record, is_replayed=False)
+
+    def _new_user(self, normal: "_Normal") -> User:
+        now = self._clock()
+        bare = User(
+            id=UserId(new_id("user")),
+            name=normal.name,
+            email=None,
+            email_key=None,
+            phone=None,
+            password_hash="",
+            wallet_id=WalletId(new_id("wallet")),
+            created_at=now,
+            updated_at=now,
+        )
+        user = self._addresses.with_email(bare, normal.email)
+        return self._addresses.with_phone(user, normal.phone)
 
     async def _replay(self, application: Application, earlier: RegistrationAnswer) -> Registration:
         password_hash = await self._passwords.hash(application.password, salt=earlier.salt)
         fingerprint = self._fingerprint(application, password_hash)
         if not hmac.compare_digest(fingerprint, earlier.fingerprint):
             raise IdempotencyKeyReused
-        return Registration(record=earlier.answer, is_replayed=True)
+        return Registration(record=self._addresses.answer_of(earlier), is_replayed=True)
 
-    async def _store(self, answer: RegistrationAnswer, user: User | None) -> None:
+    async def _store(self, answer: RegistrationAnswer, user: User, holder: User | None) -> None:
+        """Store the answer, and the user unless somebody holds the address or the number."""
         async with self._storage.transaction() as transaction:
             await transaction.documents(RegistrationAnswer).insert(answer)
-            if user is not None:
+            # Recorded either way, which also costs the same.
+            await self._audit.record(
+                "user.registered",
+                actor=UNKNOWN if holder else user.id,
+                subject=holder.id if holder else user.id,
+                outcome="refused" if holder else "done",
+                transaction=transaction,
+            )
+            if holder is None:
                 await transaction.documents(User).insert(user)
                 for hook in self._on_registered:
                     await hook(transaction, user)
+            await self._tell(transaction, user, holder)
+
+    async def _tell(self, transaction: Transaction, user: User, holder: User | None) -> None:
+        """Send the new user a code; or tell whoever has the address or number that somebody tried.
+
+        Either way a code is stored and a message left. A stranger's try must not replace the code
+        that the holder may be waiting for, so it is stored for nobody.
+        """
+        contact = self._addresses.contact_of(user, Channel.EMAIL)
+        subject = contact.key if contact and holder is None else user.id
+        code = await self._codes.issue(purpose=CONTACT, subject=subject, transaction=transaction)
+        if holder is not None:
+            await self._notices.tell(transaction, holder, "sign_up_attempt")
+        elif contact is not None:
+            await self._notices.code(
+                transaction, "verify_email", to=contact, code=code, user_id=user.user_id
+            )
 
     def _answer(
         self,
@@ -160,7 +239,7 @@ class Registrar:
             id=answer_id,
             salt=salt_of(password_hash),
             fingerprint=self._fingerprint(application, password_hash),
-            answer=record,
+            answer=self._addresses.sealed_answer(answer_id, record),
             expires_at=now + self._answer_ttl,
             created_at=now,
             updated_at=now,
@@ -175,22 +254,7 @@ class Registrar:
 class _Normal(Struct, frozen=True, kw_only=True):
     name: str
     email: str
-    email_key: str
     phone: str | None
-
-
-def _new_user(normal: _Normal, password_hash: str, now: datetime) -> User:
-    return User(
-        id=UserId(new_id("user")),
-        name=normal.name,
-        email=normal.email,
-        email_key=normal.email_key,
-        phone=normal.phone,
-        password_hash=password_hash,
-        wallet_id=WalletId(new_id("wallet")),
-        created_at=now,
-        updated_at=now,
-    )
 
 
 def _answer_id(key: str | None) -> str:

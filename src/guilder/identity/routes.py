@@ -10,6 +10,7 @@ from guilder.identity.errors import (
     PasswordChecksBusy,
     RefreshTokenInvalid,
     RefreshTokenReused,
+    TooManyAttempts,
     Unauthenticated,
 )
 from guilder.identity.registration import Application
@@ -17,6 +18,7 @@ from guilder.identity.schemas import LoginBody, RefreshBody, RegisterBody, SignI
 from guilder.identity.service import IdentityService
 from guilder.kernel.errors import InvalidRequest, Malformed, Unavailable
 from guilder.ledger.errors import IdempotencyKeyReused
+from guilder.middlewares.client_address import address_of
 from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
 from guilder.middlewares.problems import error_responses
 
@@ -48,7 +50,9 @@ def identity_of(request: Request) -> IdentityService:
     "/register",
     status_code=201,
     summary="Register",
-    responses=error_responses(*_BODY_ERRORS, IdempotencyKeyReused, PasswordChecksBusy),
+    responses=error_responses(
+        *_BODY_ERRORS, IdempotencyKeyReused, PasswordChecksBusy, TooManyAttempts
+    ),
 )
 async def register(
     body: RegisterBody, request: Request, response: Response, key: IdempotencyKey = None
@@ -67,7 +71,9 @@ async def register(
         phone=body.phone,
         password=body.password.get_secret_value(),
     )
-    registration = await identity_of(request).register(application, idempotency_key=key)
+    registration = await identity_of(request).register(
+        application, idempotency_key=key, client=address_of(request)
+    )
     response.headers["Cache-Control"] = "no-store"
     if registration.is_replayed:
         response.headers["Idempotent-Replayed"] = "true"
@@ -77,7 +83,9 @@ async def register(
 @specification_router.post(
     "/login",
     summary="Sign in",
-    responses=error_responses(*_BODY_ERRORS, InvalidCredentials, PasswordChecksBusy),
+    responses=error_responses(
+        *_BODY_ERRORS, InvalidCredentials, PasswordChecksBusy, TooManyAttempts
+    ),
 )
 async def login(
     body: LoginBody,
@@ -87,11 +95,18 @@ async def login(
 ) -> SignInAnswer:
     """Open a session with an e-mail address or phone number and the password.
 
+    After 5 wrong attempts in a row each further one waits, twice as long every time; `Retry-After`
+    says how long. Unknown accounts are answered alike. Addresses from which the account has been
+    signed in to before are counted apart, so that strangers do not delay its owner.
+
     An `Idempotency-Key` is accepted and changes nothing: an answer full of tokens is never stored.
     Sent twice, it opens two sessions, of which the unused one does no harm and ends by itself.
     """
     sign_in = await identity_of(request).login(
-        email=body.email, phone=body.phone, password=body.password.get_secret_value()
+        email=body.email,
+        phone=body.phone,
+        password=body.password.get_secret_value(),
+        client=address_of(request),
     )
     response.headers["Cache-Control"] = "no-store"
     return SignInAnswer.of(sign_in)
@@ -141,4 +156,4 @@ async def show_me(request: Request, response: Response, principal: CurrentUser) 
     if user is None:
         raise Unauthenticated
     response.headers["Cache-Control"] = "no-store"
-    return UserAnswer.of(user.record())
+    return UserAnswer.of(identity_of(request).record_of(user))

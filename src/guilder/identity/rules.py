@@ -1,15 +1,13 @@
-"""Decisions of identity without I/O, clock or randomness: what a name, an address and a password
-may be, and what a refresh token that comes in deserves.
+"""Decisions of identity without I/O, clock or randomness: what a name and an address may be, and
+what a refresh token that comes in deserves.
 """
 
 import unicodedata
-from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 
 import email_validator
 import phonenumbers
-from zxcvbn import zxcvbn
 
 from guilder.kernel.errors import FieldError
 
@@ -32,10 +30,6 @@ PHONE_ERROR = FieldError(
     "/phone", "phone_invalid", "Give a phone number with its country code, such as +12025550123."
 )
 
-_GUESSED_LENGTH = 40
-_GUESSED_SUBSTITUTES = 6
-_SUBSTITUTES = frozenset("!$%(+0123456789<@[{|")
-_WEAKEST_SCORE = 2
 _BIDIRECTIONAL_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -94,7 +88,7 @@ def normal_name(text: str) -> str | None:
 
 def normal_email(text: str) -> str | None:
     """Return an address as its owner writes it, but its domain in lower case, or None."""
-    if len(text) > EMAIL_MAX or not _is_unicode(text):
+    if len(text) > EMAIL_MAX or not is_unicode(text):
         return None
     try:
         return email_validator.validate_email(text, check_deliverability=False).normalized
@@ -109,7 +103,7 @@ def email_key(email: str) -> str:
 
 def normal_phone(text: str) -> str | None:
     """Return a number in E.164 (`+12025550123`), or None if no such number can exist."""
-    if len(text) > PHONE_MAX or not _is_unicode(text):
+    if len(text) > PHONE_MAX or not is_unicode(text):
         return None
     try:
         number = phonenumbers.parse(text, None)
@@ -127,70 +121,11 @@ def normal_password(text: str) -> str:
 
 def is_password_usable(text: str) -> bool:
     """Tell whether a password can be checked at all: Unicode, and within the bound on work."""
-    return 0 < len(text) <= PASSWORD_MAX and _is_unicode(text)
+    return 0 < len(text) <= PASSWORD_MAX and is_unicode(text)
 
 
-def password_problem(
-    password: str, *, min_length: int, context: Iterable[str]
-) -> FieldError | None:
-    """Return why a new password is refused, or None if it will do.
-
-    Args:
-        password: As typed.
-        min_length: In characters, after NFKC.
-        context: Words an attacker tries first: the user's name, address, number.
-    """
-    if not _is_unicode(password):
-        return _password_error(
-            "password_invalid", "The password holds characters that are not text."
-        )
-    if len(password) > PASSWORD_MAX:
-        return _password_error(
-            "password_too_long", f"Use at most {PASSWORD_MAX} characters for the password."
-        )
-    normal = normal_password(password)
-    if len(normal) < min_length:
-        return _password_error(
-            "password_too_short", f"Use at least {min_length} characters for the password."
-        )
-    return _guessable(normal, context)
-
-
-def _guessable(password: str, context: Iterable[str]) -> FieldError | None:
-    words = [part for word in context for part in (word, *word.replace("@", " ").split())]
-    estimate = zxcvbn(
-        _guessed_part(password), user_inputs=[word[:_GUESSED_LENGTH] for word in words]
-    )
-    if estimate["score"] >= _WEAKEST_SCORE:
-        return None
-    feedback = estimate["feedback"]
-    reason = feedback["warning"] or "This password is easy to guess."
-    advice = " ".join([reason, *feedback["suggestions"]])
-    return _password_error("password_too_guessable", advice)
-
-
-def _guessed_part(password: str) -> str:
-    """Return what the strength of a password is estimated from.
-
-    zxcvbn refuses more than 72 characters, and tries every reading of digits and signs as letters:
-    72 mixed signs took 5 s. At 40 characters with at most 6 kinds of such signs it takes
-    at most 70 ms; the other kinds are replaced by one that stands for no letter.
-    """
-    kinds: dict[str, None] = {}
-    part = []
-    for character in password[:_GUESSED_LENGTH]:
-        if character in _SUBSTITUTES and len(kinds) < _GUESSED_SUBSTITUTES:
-            kinds[character] = None
-        is_extra = character in _SUBSTITUTES and character not in kinds
-        part.append("~" if is_extra else character)
-    return "".join(part)
-
-
-def _password_error(code: str, detail: str) -> FieldError:
-    return FieldError("/password", code, detail)
-
-
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Tell whether a text has characters only: no halves of such, as JSON can carry."""
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 

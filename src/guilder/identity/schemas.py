@@ -14,6 +14,8 @@ _EXAMPLE_USER: JsonDict = {
     "name": "First Payer",
     "email": "payer@example.com",
     "phone": "+12025550123",
+    "email_verified": True,
+    "phone_verified": False,
     "wallet_id": "wallet_01h455vb4pex5vsknk084sn02q",
     "created_at": _EXAMPLE_TIME,
     "updated_at": _EXAMPLE_TIME,
@@ -90,8 +92,10 @@ class UserAnswer(BaseModel):
 
     id: str = Field(description="TypeID.")
     name: str
-    email: str
+    email: str | None
     phone: str | None = Field(description="E.164.")
+    email_verified: bool = Field(description="The user has shown a code that was sent there.")
+    phone_verified: bool = Field(description="The user has shown a code that was sent there.")
     wallet_id: str = Field(description="TypeID of the user's wallet.")
     created_at: str = Field(description="RFC 3339, UTC, milliseconds.")
     updated_at: str = Field(description="RFC 3339, UTC, milliseconds.")
@@ -104,6 +108,8 @@ class UserAnswer(BaseModel):
             name=user.name,
             email=user.email,
             phone=user.phone,
+            email_verified=user.email_verified,
+            phone_verified=user.phone_verified,
             wallet_id=user.wallet_id,
             created_at=rfc3339(user.created_at),
             updated_at=rfc3339(user.updated_at),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from guilder.identity import models
 from guilder.identity.models import MODELS, RegistrationAnswer, User
 from guilder.identity.service import IdentityService
 from guilder.kernel.errors import InvalidRequest, Unavailable
@@ -12,6 +13,7 @@ from guilder.kernel.ids import UserId
 from guilder.ledger.errors import IdempotencyKeyReused
 from guilder.storage.base import Document, Storage, Transaction
 from guilder.storage.errors import DuplicateDocument
+from guilder.vault.vault import Vault
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
 
 
@@ -68,7 +70,7 @@ async def test_a_new_user_is_stored_with_what_the_hooks_write(
     assert record.created_at == record.updated_at == clock()
     user = await identity.get_user(record.id)
     assert user
-    assert user.record() == record
+    assert identity.record_of(user) == record
     assert PASSWORD not in repr(user)
     assert [each.id for each in await opened(storage)] == [record.wallet_id]
 
@@ -96,6 +98,14 @@ async def test_names_of_those_who_exist(identity: IdentityService) -> None:
     assert await identity.names_of([]) == {}
 
 
+async def test_names_are_found_without_opening_a_seal(
+    identity: IdentityService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = (await identity.register(application(name="Payee"))).record
+    monkeypatch.delattr(Vault, "open")
+    assert await identity.names_of([record.id]) == {record.id: "Payee"}
+
+
 async def test_wrong_fields_are_named_all_at_once(
     identity: IdentityService, storage: Storage
 ) -> None:
@@ -106,7 +116,7 @@ async def test_wrong_fields_are_named_all_at_once(
         ("/name", "name_invalid"),
         ("/email", "email_invalid"),
         ("/phone", "phone_invalid"),
-        ("/password", "password_too_guessable"),
+        ("/password", "password_leaked"),
     ]
     assert await users(storage) == []
 
@@ -264,4 +274,6 @@ async def test_a_conflict_that_never_ends_is_no_server_error(
 
 
 async def test_models_are_complete() -> None:
-    assert {model.collection for model in MODELS} == {"users", "sessions", "registration_answers"}
+    declared = [each for each in vars(models).values() if isinstance(each, type)]
+    stored = {each for each in declared if issubclass(each, Document) and each is not Document}
+    assert set(MODELS) == stored

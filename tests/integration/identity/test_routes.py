@@ -76,7 +76,19 @@ async def test_register(client: httpx2.AsyncClient, path: str) -> None:
     assert response.headers["cache-control"] == "no-store"
     assert "idempotent-replayed" not in response.headers
     body = response.json()
-    assert list(body) == ["id", "name", "email", "phone", "wallet_id", "created_at", "updated_at"]
+    assert list(body) == [
+        "id",
+        "name",
+        "email",
+        "phone",
+        "email_verified",
+        "phone_verified",
+        "wallet_id",
+        "created_at",
+        "updated_at",
+    ]
+    assert not body["email_verified"]
+    assert not body["phone_verified"]
     assert body["phone"] == "+12025550123"
     assert body["created_at"] == "2026-01-31T12:00:00.000Z"
     assert datetime.fromisoformat(body["created_at"]).tzinfo

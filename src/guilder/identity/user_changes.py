@@ -1,0 +1,55 @@
+"""Changes a user together with all that belongs to the change: message, record, used-up code."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from guilder.identity.models import User
+from guilder.kernel.clock import Clock
+from guilder.kernel.errors import NotFound, Unavailable
+from guilder.kernel.ids import UserId
+from guilder.storage.base import Storage, Transaction
+from guilder.storage.errors import VersionConflict
+
+_ATTEMPTS = 16
+
+Also: TypeAlias = Callable[[Transaction, User], Awaitable[None]]
+"""Told the changed user, in the transaction that stores it."""
+
+
+class UserChanges:
+    """Stores changes of users; those that meet are done one after the other."""
+
+    def __init__(self, storage: Storage, *, clock: Clock) -> None:
+        """Take what changing needs; does nothing yet."""
+        self._storage = storage
+        self._users = storage.documents(User)
+        self._clock = clock
+
+    async def change(self, user_id: UserId, make: Callable[[User], User], *, also: Also) -> User:
+        """Store `make(user)`, and what `also` writes, or neither.
+
+        Args:
+            user_id: Who changes.
+            make: Returns the user as it is to be. Called again if somebody was faster, so it looks
+                at what it is given, and may raise.
+            also: Called with the changed user in the same transaction; again, if that was undone.
+
+        Raises:
+            NotFound: There is no such user.
+            Unavailable: Somebody was faster over and over.
+        """
+        for _ in range(_ATTEMPTS):
+            user = await self._users.get(user_id)
+            if user is None:
+                raise NotFound
+            wanted = replace(make(user), updated_at=self._clock())
+            try:
+                async with self._storage.transaction() as transaction:
+                    changed = await transaction.documents(User).replace(wanted)
+                    await also(transaction, changed)
+            except VersionConflict:
+                continue
+            return changed
+        raise Unavailable(retry_after_s=1)
