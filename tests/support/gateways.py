@@ -232,7 +232,8 @@ async def world(storage: Storage) -> AsyncIterator[World]:
         webhook_url=f"{url}/v1/gateways/simulator/webhook",
         api_secret="the secret of the api",
         webhook_secrets=("the secret of webhooks",),
-        timeout_ms=3_000,
+        # On a machine that is busy, a healthy gateway may stand still for seconds.
+        timeout_ms=30_000,
         payout_settles_after_ms=0,
     )
     company = simulator_app(storage, config, clock=clock)
@@ -246,7 +247,7 @@ async def world(storage: Storage) -> AsyncIterator[World]:
     }
     intake = WebhookIntake(storage, gateways, handlers, clock=clock)
     app = _app(company, payments, payouts, intake)
-    async with serving(app, listener), httpx2.AsyncClient(trust_env=False, timeout=10) as client:
+    async with serving(app, listener), httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         yield World(
             storage=storage,
             journal=journal,
