@@ -56,6 +56,8 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"metrics_enabled": True}, "metrics_enabled", True),
         ({"log_level": "debug"}, "log_level", False),
         ({"rate_limit_enabled": False}, "rate_limit_enabled", True),
+        ({"verified_contact_required": False}, "verified_contact_required", False),
+        ({"recovery_url": "http://pay.example.com/new"}, "recovery_url", True),
         ({"trusted_proxies": "0.0.0.0/0"}, "trusted_proxies", True),
         ({"access_ttl_s": 7_200}, "access_ttl_s", False),
         ({"database_url": None}, "database_url", False),
