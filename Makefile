@@ -17,12 +17,13 @@ run: $(READY) ## Start Guilder on its bundled PostgreSQL, ready to use.
 demo: $(READY) ## Play a story with two people over real HTTP and check every number.
 	@$(BIN)/guilder demo
 
-test: $(READY) ## Run the whole test suite, in two processes.
-	@$(BIN)/pytest -n 2 --dist worksteal
+test: $(READY) ## Run the whole test suite: in two processes, and then what measures time alone.
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
+	@$(BIN)/pytest -m alone
 
-faults: $(READY) ## The fault tests with every kill and every cut: about half an hour.
+faults: $(READY) ## The fault tests with every kill and cut, the races with every round: two hours.
 	@GUILDER_TEST_PRIMARY_KILLS=30 GUILDER_TEST_BANK_KILLS=60 GUILDER_TEST_COMMIT_CUTS=200 \
-		GUILDER_TEST_HTTP_KILLS=78 $(BIN)/pytest tests/faults
+		GUILDER_TEST_HTTP_KILLS=78 GUILDER_TEST_RACE_ROUNDS=200 $(BIN)/pytest tests/faults tests/races
 
 mutants: $(READY) ## Change the deciding code in every small way; tests must notice (20 minutes).
 	@$(BIN)/mutmut run

@@ -17,6 +17,8 @@ from guilder.identity.throttle_rules import ThrottlePolicy
 from guilder.storage.base import Storage
 from tests.support.identity import PATIENT, HandClock, application, identity_service
 
+pytestmark = pytest.mark.alone
+
 SAMPLES = 120
 TRIMMED = 0.1
 """Share of the slowest samples left out: they belong to the machine."""
