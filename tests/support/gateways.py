@@ -282,6 +282,7 @@ def _app(
     for router in (payment_routes.router, payout_routes.router, gateway_routes.router):
         app.include_router(router, prefix="/v1")
     app.mount("/simulator", company)
+    app.state.fingerprint_key = bytes(32)
     app.state.payments = payments
     app.state.payouts = payouts
     app.state.intake = intake

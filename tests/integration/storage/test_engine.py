@@ -31,7 +31,7 @@ def engine(postgresql_storage: PostgresStorage) -> Engine:
     ("setting", "value"),
     [
         ("TimeZone", "UTC"),
-        ("statement_timeout", "4s"),
+        ("statement_timeout", "5s"),
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "10s"),
         ("synchronous_commit", "on"),

@@ -15,9 +15,9 @@ from guilder.storage.base import Storage
 from tests.support.databases import Database
 from tests.support.proxy import Proxy, mongo_messages, postgres_messages
 
-WITHIN_S = 5.0
+WITHIN_S = 6.5
 LOAD_S = 2.0
-"""What a busy machine may add. Without a remedy it would be ten seconds or more."""
+"""What a busy machine may add. Without a remedy it would be fifteen seconds or more."""
 CONNECTIONS = 5
 
 
@@ -36,7 +36,7 @@ async def _read_in_a_transaction(storage: Storage) -> object:
 
 
 @pytest.mark.parametrize("ask", [_read_the_book, _take_the_head, _read_in_a_transaction])
-async def test_a_request_on_a_vanished_connection_is_answered_within_five_seconds(
+async def test_a_request_on_a_vanished_connection_is_answered_soon(
     new_database: Database, ask: Callable[[Storage], Awaitable[object]]
 ) -> None:
     owner = await open_storage(new_database.url, owner_url=new_database.owner_url)

@@ -26,15 +26,15 @@ _log = structlog.get_logger(__name__)
 
 _CONNECT_TIMEOUT_S = 10
 _ACQUIRE_TIMEOUT_S = 5
-_COMMAND_TIMEOUT_S = 4.5
-"""Above `statement_timeout`: the server's own answer comes first unless the network is gone. Then a
-request has waited for less than five seconds, and the journal has time for another attempt."""
+_COMMAND_TIMEOUT_S = 6
+"""Above `statement_timeout`: the server's own answer comes first unless the network is gone. Then
+the journal has time for another attempt before its client gives up."""
 
 # Sent when a connection begins, so that they are its defaults and no RESET undoes them.
 _PINNED = {
     "application_name": "guilder",
     "timezone": "UTC",
-    "statement_timeout": "4s",
+    "statement_timeout": "5s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
     "default_transaction_isolation": "read committed",
@@ -154,7 +154,7 @@ class Engine:
                 except (TimeoutError, OSError):
                     # A network that swallowed this one without a word swallowed the idle ones, too,
                     # and each would cost somebody a time-out. A new one costs milliseconds. This
-                    # one would wait for five seconds to say good-bye to nobody.
+                    # one would wait as long again to say good-bye to nobody.
                     connection.terminate()
                     await pool.expire_connections()
                     raise
