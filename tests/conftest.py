@@ -1,5 +1,6 @@
 """Fixtures that every test may use: a database server for the session, and databases on it."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,6 +19,13 @@ from tests.support.mongo import MongoServer, mongo_server
 from tests.support.outside import the_guard
 
 __all__ = ["the_guard"]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Tell a failure when it happens: a run that is ended from outside prints no summary."""
+    if report.failed and os.environ.get("PYTEST_XDIST_WORKER") is None:
+        print(f"\nFAILED {report.nodeid} ({report.when})\n{report.longreprtext[-3000:]}")  # noqa: T201
 
 
 @pytest.fixture(scope="session")
