@@ -135,6 +135,7 @@ async def run(made: ReplicaSet, name: str, kills: int) -> tuple[Counter[str], li
         await asyncio.gather(*callers)
         faults = await _compare(journal, crowd)
     finally:
+        crowd.is_stopping = True
         for caller in callers:
             caller.cancel()
         await asyncio.gather(*callers, return_exceptions=True)

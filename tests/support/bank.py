@@ -145,6 +145,7 @@ class Bank:
         self.server = server
         self.workers = workers
         self.audit = Audit()
+        self.is_stopping = False
         self._wrong_reads: list[tuple[int, int]] = []
         self._chance = random.Random(1)
         self.killers: Mapping[str, Callable[[], Awaitable[None]]] = {
@@ -193,12 +194,15 @@ class Bank:
         await self.server.cut_connections()
 
     async def read_totals(self) -> None:
-        """Read all balances over and over; whatever is killed, they add up."""
+        """Read all balances over and over; whatever is killed, they add up.
+
+        It is told to end and not cancelled: a driver may lose a cancellation.
+        """
         ids = [bank_account_id(number) for number in range(1, ACCOUNTS + 1)]
-        while True:
+        while not self.is_stopping:
             with contextlib.suppress(*GONE):
                 async with self.server.totals(ids) as read:
-                    while True:
+                    while not self.is_stopping:
                         total, least = await read()
                         self.audit.reads += 1
                         if total != ACCOUNTS * FUNDS or least < 0:
@@ -317,7 +321,7 @@ async def run_bank(
                 await asyncio.to_thread(worker.finish)
             assert not reader.done(), reader.exception()
         finally:
-            reader.cancel()
+            bank.is_stopping = True
             await asyncio.gather(reader, return_exceptions=True)
         await bank.compare()
     return bank.audit

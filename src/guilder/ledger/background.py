@@ -1,6 +1,5 @@
 """A step that runs over and over beside the requests: followers, janitors, senders. Every change of
-theirs
-is in the database, so that one may be stopped at any await and started again.
+theirs is in the database, so that one may be stopped at any await and started again.
 """
 
 import asyncio
@@ -31,6 +30,7 @@ class BackgroundTask:
         self._step = step
         self._every_ms = every_ms
         self._woken = asyncio.Event()
+        self._is_stopping = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -48,20 +48,24 @@ class BackgroundTask:
         self._woken.set()
 
     async def stop(self) -> None:
-        """End it at its next await and wait until it has ended."""
+        """End it, in the middle of a pass if need be, and wait until it has ended."""
         if self._task is None:
             return
         task, self._task = self._task, None
+        # A driver may lose a cancellation that comes as an answer does; the loop must end even so.
+        self._is_stopping = True
+        self._woken.set()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
     async def _run(self) -> None:
-        while True:
+        while not self._is_stopping:
             self._woken.clear()
             if not await self._pass():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), self._every_ms / 1000)
+                    async with asyncio.timeout(self._every_ms / 1000):
+                        await self._woken.wait()
 
     async def _pass(self) -> bool:
         try:

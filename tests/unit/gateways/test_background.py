@@ -1,6 +1,7 @@
 """The loop beside requests: it outlives its errors, never overlaps itself, ends when told."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -74,3 +75,20 @@ async def test_it_is_started_once() -> None:
     with pytest.raises(InvariantViolation):
         task.start()
     await task.stop()
+
+
+async def test_it_ends_when_its_step_loses_the_cancellation() -> None:
+    begun = asyncio.Event()
+
+    async def lose_it() -> bool:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return False
+
+    task = BackgroundTask("test", lose_it, every_ms=60_000)
+    task.start()
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await task.stop()
+    assert not task.is_running

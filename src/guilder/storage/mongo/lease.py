@@ -86,14 +86,17 @@ class Seat:
         async with self._turn:
             lease = await self._wait(session)
             beats: list[asyncio.Task[None]] = []
+            is_over = asyncio.Event()
             loop = asyncio.get_running_loop()
             timer = loop.call_later(
-                PULSE_S, lambda: beats.append(loop.create_task(self._beat(lease.fence)))
+                PULSE_S, lambda: beats.append(loop.create_task(self._beat(lease.fence, is_over)))
             )
             try:
                 yield lease
             finally:
                 timer.cancel()
+                # The driver may lose a cancellation that comes as an answer does.
+                is_over.set()
                 for beat in beats:
                     beat.cancel()
 
@@ -189,9 +192,9 @@ class Seat:
                 )
             )
 
-    async def _beat(self, fence: int) -> None:
+    async def _beat(self, fence: int, is_over: asyncio.Event) -> None:
         """Say over and over that a batch takes longer."""
-        while True:
+        while not is_over.is_set():
             with contextlib.suppress(StorageUnavailable), translate_errors():
                 await self._heads().update_one(
                     {"_id": "pulse"},
