@@ -141,6 +141,8 @@ async def test_bad_addresses(guilder: Running, somebody: Person, target: str) ->
         "type=other",
         "nonsense=1",
         "created[gte]=yesterday",
+        "created[gte]=2026-01-31T12:00:00",
+        "created[lt]=0.5",
         "amount[gte]=1.5",
         "amount[gte]=" + "9" * 400,
         "cursor=%F0%9F%92%A9",

@@ -242,10 +242,10 @@ class TransactionsQuery(BaseModel):
     status: TransactionStatus | None = None
     currency: KnownCurrency | None = None
     created_at_least: Annotated[
-        datetime | None, Field(alias="created[gte]", description="RFC 3339; this time or later.")
+        GivenTime | None, Field(alias="created[gte]", description="RFC 3339; this time or later.")
     ] = None
     created_below: Annotated[
-        datetime | None, Field(alias="created[lt]", description="RFC 3339; earlier than this.")
+        GivenTime | None, Field(alias="created[lt]", description="RFC 3339; earlier than this.")
     ] = None
     amount_at_least: Annotated[
         int | None, Field(alias="amount[gte]", ge=0, le=MAX_MINOR, description="Minor units.")

@@ -1,16 +1,13 @@
 """`guilder audit list`, `verify`, `head`, and `guilder verify`, on a database with a record."""
 
-import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from guilder.audit.models import MODELS, AuditEvent
 from guilder.audit.trail import AddressKey, AuditTrail
-from guilder.cli import main
 from guilder.cli.exit_codes import ExitCode
 from guilder.kernel.clock import utc_now
 from guilder.ledger.checkpoints import Checkpoint
@@ -24,34 +21,10 @@ from tests.support.audit import (
     owner_storage,
     seal_all,
 )
+from tests.support.commands import Command
 from tests.support.databases import Database
 
 PEPPER = "pepper for tests, which has 32 bytes or more"
-
-
-class Command:
-    """Runs the command on one database."""
-
-    def __init__(self, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-        self._database = database
-        self._capsys = capsys
-
-    async def run(self, *words: str) -> tuple[int, str]:
-        """Return exit code and what was printed."""
-        code = await asyncio.to_thread(self._run, (*words, "--database-url", self._database.url))
-        printed = self._capsys.readouterr()
-        return code, printed.out + printed.err
-
-    async def json(self, *words: str) -> list[Any]:
-        """Return what was printed, line by line."""
-        code, printed = await self.run(*words, "--json")
-        assert code == ExitCode.DONE, printed
-        return [json.loads(line) for line in printed.splitlines()]
-
-    def _run(self, words: tuple[str, ...]) -> int:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        return int(ended.value.code or 0)
 
 
 @pytest.fixture

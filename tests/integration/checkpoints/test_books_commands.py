@@ -1,6 +1,5 @@
 """`guilder verify`, `verify --since`, `export` and `import`, on a database that was served."""
 
-import asyncio
 import json
 import random
 from collections.abc import AsyncIterator
@@ -8,35 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from guilder.cli import main
 from guilder.cli.exit_codes import ExitCode
 from guilder.kernel.clock import utc_now
 from guilder.ledger.checkpoints import Checkpoint, CheckpointKey, sign_next
 from guilder.storage import open_storage
+from tests.support.commands import Command
 from tests.support.databases import Database, Server
 from tests.support.random_books import random_requests, write_book
 from tests.support.tampering import blank_hash, is_mongodb
 
 SECRET = "a secret that is kept for as long as the books are"
-
-
-class Command:
-    """Runs the command on one database."""
-
-    def __init__(self, database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-        self._database = database
-        self._capsys = capsys
-
-    async def run(self, *words: str) -> tuple[int, str]:
-        """Return exit code, and all that was printed in one line."""
-        code = await asyncio.to_thread(self._run, (*words, "--database-url", self._database.url))
-        printed = self._capsys.readouterr()
-        return code, " ".join((printed.out + printed.err).split())
-
-    def _run(self, words: tuple[str, ...]) -> int:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        return int(ended.value.code or 0)
 
 
 @pytest.fixture
@@ -76,12 +56,12 @@ async def kept(new_database: Database, tmp_path: Path) -> Path:
 async def test_verify_compares_the_stored_checkpoints(
     command: Command, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, printed = await command.run("verify")
+    code, printed = await command.flat("verify")
     assert (code, "Signed checkpoints that agree: 1." in printed) == (ExitCode.DONE, True)
-    code, printed = await command.run("verify", "--json")
+    code, printed = await command.flat("verify", "--json")
     assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, 1)
     monkeypatch.delenv("GUILDER_CHECKPOINT_KEY")
-    code, printed = await command.run("verify", "--json")
+    code, printed = await command.flat("verify", "--json")
     assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, None)
 
 
@@ -89,15 +69,15 @@ async def test_a_database_without_the_table_of_checkpoints_is_to_be_migrated(
     command: Command, new_database: Database
 ) -> None:
     if not is_mongodb(new_database):  # There, a collection that is missing is an empty one.
-        code, printed = await command.run("verify")
+        code, printed = await command.flat("verify")
         assert (code, "run `guilder migrate`" in printed) == (ExitCode.UNAVAILABLE, True)
-    assert (await command.run("migrate"))[0] == ExitCode.DONE
-    code, printed = await command.run("verify", "--json")
+    assert (await command.flat("migrate"))[0] == ExitCode.DONE
+    code, printed = await command.flat("verify", "--json")
     assert (code, json.loads(printed)["checkpoints"]) == (ExitCode.DONE, 0)
 
 
 async def test_verify_since_reads_what_follows(command: Command, kept: Path) -> None:
-    code, printed = await command.run("verify", "--since", str(kept), "--json")
+    code, printed = await command.flat("verify", "--since", str(kept), "--json")
     report = json.loads(printed)
     assert (code, report["ok"], report["checkpoints"]) == (ExitCode.DONE, True, 1)
     assert report["transfers"] == report["position"] - 10
@@ -107,7 +87,7 @@ async def test_verify_since_finds_another_history(
     command: Command, kept: Path, new_database: Database
 ) -> None:
     await blank_hash(new_database, 10)
-    code, printed = await command.run("verify", "--since", str(kept))
+    code, printed = await command.flat("verify", "--since", str(kept))
     assert code == ExitCode.WRONG
     assert "The first difference is at position 10" in printed
 
@@ -116,9 +96,9 @@ async def test_verify_since_needs_a_checkpoint_and_its_key(
     command: Command, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GUILDER_CHECKPOINT_KEY")
-    code, printed = await command.run("verify", "--since", str(kept))
+    code, printed = await command.flat("verify", "--since", str(kept))
     assert (code, "GUILDER_CHECKPOINT_KEY" in printed) == (ExitCode.USAGE, True)
-    assert (await command.run("verify", "--since", __file__))[0] == ExitCode.USAGE
+    assert (await command.flat("verify", "--since", __file__))[0] == ExitCode.USAGE
 
 
 @pytest.fixture
@@ -138,14 +118,14 @@ async def test_books_move_to_another_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "books.jsonl"
-    code, said = await command.run("export", str(file))
+    code, said = await command.flat("export", str(file))
     assert (code, said.startswith("Exported up to position")) == (ExitCode.DONE, True)
-    assert (await command.run("export", str(file)))[0] == ExitCode.USAGE
-    assert (await command.run("import", str(file)))[0] == ExitCode.USAGE, "there are books"
+    assert (await command.flat("export", str(file)))[0] == ExitCode.USAGE
+    assert (await command.flat("import", str(file)))[0] == ExitCode.USAGE, "there are books"
     other, owner_url = elsewhere
     monkeypatch.setenv("GUILDER_DATABASE_OWNER_URL", owner_url)
-    assert await other.run("import", str(file)) == (0, said.replace("Ex", "Im", 1))
-    code, printed = await other.run("verify")
+    assert await other.flat("import", str(file)) == (0, said.replace("Ex", "Im", 1))
+    code, printed = await other.flat("verify")
     assert (code, said.split()[-1] in printed) == (ExitCode.DONE, True)
     # The checkpoint that was kept elsewhere fits the new house, too.
-    assert (await other.run("verify", "--since", str(kept)))[0] == ExitCode.DONE
+    assert (await other.flat("verify", "--since", str(kept)))[0] == ExitCode.DONE

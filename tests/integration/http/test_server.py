@@ -62,6 +62,12 @@ async def test_other_methods_are_refused_with_those_allowed(
     assert response.headers["allow"] == "POST"
 
 
+async def test_allow_names_every_method_of_a_path(guilder: Running) -> None:
+    response = await guilder.client.request("DELETE", "/v1/schedules")
+    is_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, POST"
+
+
 async def test_head_of_a_resource_is_never_a_server_error(guilder: Running) -> None:
     for path in ("/v1/wallet", "/v1/login", "/healthz", "/docs", "/nothing"):
         response = await guilder.client.head(path)

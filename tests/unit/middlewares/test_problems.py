@@ -3,8 +3,11 @@
 import asyncio
 
 import pytest
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from guilder.kernel.errors import (
@@ -93,11 +96,16 @@ async def test_what_nobody_expected_is_not_explained(error: Exception) -> None:
 
 
 async def test_errors_of_the_framework_are_problems() -> None:
-    got = await problem_of(HTTPException(405, headers={"Allow": "POST, GET"}))
-    assert (got.status, got.body["code"]) == (405, "method_not_allowed")
-    assert got.headers["allow"] == "GET, POST"
     for status, code in ((404, "not_found"), (400, "malformed"), (418, "internal")):
         assert (await problem_of(HTTPException(status))).body["code"] == code
+
+
+async def test_allow_names_the_methods_of_every_route_of_a_path() -> None:
+    routes = [Route("/v1/pots", Response, methods=[method]) for method in ("POST", "DELETE")]
+    scope = scope_of("/v1/pots", app=Starlette(routes=[*routes, Route("/v1/cups", Response)]))
+    got = await answer(raising(HTTPException(405, headers={"Allow": "POST"})), scope)
+    assert (got.status, got.body["code"]) == (405, "method_not_allowed")
+    assert got.headers["allow"] == "DELETE, POST"
 
 
 async def test_half_an_answer_is_not_followed_by_another() -> None:
