@@ -1,0 +1,1 @@
+"""What somebody may ask about personal data: a copy of all of it, and that it be erased."""
