@@ -3,16 +3,25 @@
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import SecretStr
 
+from guilder.doctor_rules import (
+    Finding,
+    Findings,
+    Rule,
+    error,
+    messages,
+    outside,
+    step_up,
+    warning,
+)
 from guilder.settings import Settings, unknown_variables
+
+__all__ = ["Finding", "doctor", "errors"]
 
 BCRYPT_COST_MIN: Final = 10
 ACCESS_TTL_MAX_S: Final = 3_600
@@ -28,45 +37,6 @@ _LOOKS_LIKE_A_SAMPLE: Final = re.compile(
 _UNVERIFIED: Final = ("tlsinsecure", "tlsallowinvalidcertificates", "tlsallowinvalidhostnames")
 
 
-class Severity(StrEnum):
-    """How bad a finding is."""
-
-    ERROR = "error"
-    """Guilder refuses to serve in production like this."""
-    WARNING = "warning"
-    """Works, and is weaker than it need be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One unsafe setting.
-
-    Args:
-        severity: How bad it is.
-        setting: Its name.
-        problem: What can happen.
-        cure: What to do.
-    """
-
-    severity: Severity
-    setting: str
-    problem: str
-    cure: str
-
-    @property
-    def is_error(self) -> bool:
-        """Whether production refuses it."""
-        return self.severity is Severity.ERROR
-
-    def as_dict(self) -> dict[str, str]:
-        """Return the finding as plain data."""
-        return {name: str(value) for name, value in asdict(self).items()}
-
-
-Findings = Iterator[Finding]
-Rule = Callable[[Settings], Findings]
-
-
 def doctor(settings: Settings) -> list[Finding]:
     """Return everything unsafe about these settings, errors first."""
     found = [finding for rule in _RULES for finding in rule(settings)]
@@ -78,18 +48,10 @@ def errors(settings: Settings) -> list[Finding]:
     return [finding for finding in doctor(settings) if finding.is_error]
 
 
-def _error(setting: str, problem: str, cure: str) -> Finding:
-    return Finding(Severity.ERROR, setting, problem, cure)
-
-
-def _warning(setting: str, problem: str, cure: str) -> Finding:
-    return Finding(Severity.WARNING, setting, problem, cure)
-
-
 def _environment(settings: Settings) -> Findings:
     """Development is for one's own machine."""
     if settings.environment == "development" and not settings.is_loopback:
-        yield _error(
+        yield error(
             "environment",
             f"Development mode listens on {settings.host}: others can reach the simulator.",
             "Set GUILDER_ENVIRONMENT=production, or GUILDER_HOST=127.0.0.1.",
@@ -100,6 +62,7 @@ def _secrets(settings: Settings) -> Findings:
     """Secrets are random, there, and not one for everything."""
     given = {
         "signing_key": settings.signing_key,
+        "signing_key_next": settings.signing_key_next,
         "pepper": settings.pepper,
         "encryption_key": settings.encryption_key,
         "simulator_webhook_secret": settings.simulator_webhook_secret,
@@ -109,12 +72,12 @@ def _secrets(settings: Settings) -> Findings:
     for name, secret in given.items():
         if secret is None:
             if settings.environment == "production" and name in {"signing_key", "pepper"}:
-                yield _error(name, "It is required in production.", cure)
+                yield error(name, "It is required in production.", cure)
         elif _is_weak(secret):
-            yield _error(name, "It can be guessed.", cure)
+            yield error(name, "It can be guessed.", cure)
     values = Counter(secret.get_secret_value() for secret in given.values() if secret is not None)
     if any(count > 1 for count in values.values()):
-        yield _error("signing_key", "Two secrets are the same.", "Give each use its own secret.")
+        yield error("signing_key", "Two secrets are the same.", "Give each use its own secret.")
 
 
 def _is_weak(secret: SecretStr) -> bool:
@@ -126,14 +89,14 @@ def _is_weak(secret: SecretStr) -> bool:
 def _encryption(settings: Settings) -> Findings:
     """Personal data is sealed under a key that can be changed, which the pepper cannot."""
     if settings.encryption_key is None and settings.environment == "production":
-        yield _warning(
+        yield warning(
             "encryption_key",
             "The pepper seals personal data: should it leak, that key cannot be changed.",
             "Set GUILDER_ENCRYPTION_KEY (`openssl rand -base64 48`), then `guilder keys rotate`.",
         )
     previous = settings.encryption_key_previous
     if previous is not None and previous == settings.encryption_key:
-        yield _warning(
+        yield warning(
             "encryption_key_previous",
             "It is the encryption key itself: what an earlier one sealed cannot be opened.",
             "Give the key before the change, or remove it after `guilder keys rotate`.",
@@ -145,23 +108,29 @@ def _public_url(settings: Settings) -> Findings:
     if settings.environment != "production":
         return
     if settings.public_url is None:
-        yield _error(
+        yield error(
             "public_url",
             "Links would point to the address that is listened on.",
             "Set GUILDER_PUBLIC_URL to the https address that people use.",
         )
     elif not settings.public_url.startswith("https://"):
-        yield _error(
+        yield error(
             "public_url",
             "Passwords and tokens would cross the network in clear.",
             "Put a TLS proxy in front and set GUILDER_PUBLIC_URL to its https address.",
+        )
+    elif settings.are_passkeys_local:
+        yield warning(
+            "public_url",
+            "Browsers make no passkeys for an address without a name.",
+            "Give GUILDER_PUBLIC_URL a domain name, or set GUILDER_PASSKEY_ORIGINS.",
         )
 
 
 def _simulator(settings: Settings) -> Findings:
     """Nobody makes money out of nothing. `Settings` refuses it too."""
     if settings.simulator_enabled and settings.environment == "production":
-        yield _error(
+        yield error(
             "simulator_enabled",
             "Anybody could credit a wallet without paying.",
             "Set GUILDER_SIMULATOR_ENABLED=false.",
@@ -173,19 +142,19 @@ def _inside_views(settings: Settings) -> Findings:
     if settings.environment != "production":
         return
     if settings.docs_enabled:
-        yield _warning(
+        yield warning(
             "docs_enabled",
             "Everybody can read the API's description.",
             "Set GUILDER_DOCS_ENABLED=false unless that is wanted.",
         )
     if settings.metrics_enabled and settings.metrics_token is None:
-        yield _error(
+        yield error(
             "metrics_enabled",
             "Everybody can read how much business is done.",
             "Set GUILDER_METRICS_TOKEN, or GUILDER_METRICS_ENABLED=false.",
         )
     if settings.log_level == "debug":
-        yield _warning("log_level", "Debug lines say too much.", "Set GUILDER_LOG_LEVEL=info.")
+        yield warning("log_level", "Debug lines say too much.", "Set GUILDER_LOG_LEVEL=info.")
 
 
 def _is_mongodb(url: SplitResult) -> bool:
@@ -215,7 +184,7 @@ def _accepted(settings: Settings) -> Findings:
     """A database that may forget what it has acknowledged is somebody's responsibility."""
     if settings.database_accepted_settings:
         names = ", ".join(settings.database_accepted_settings)
-        yield _warning(
+        yield warning(
             "database_accepted_settings",
             f"Guilder does not insist on {names}: an acknowledged payment may be lost.",
             "Leave it out, unless the server keeps commits by other means.",
@@ -234,7 +203,7 @@ def _database(settings: Settings) -> Findings:
         url = urlsplit(secret.get_secret_value())
         if not all(map(_is_local, _hosts(url))) and not _is_encrypted(url):
             cure = "tls=true" if _is_mongodb(url) else "sslmode=verify-full (and sslrootcert=...)"
-            yield _error(
+            yield error(
                 name,
                 f"The connection to {url.hostname} can be read and changed: no verified TLS.",
                 f"Add {cure} to the address.",
@@ -245,9 +214,9 @@ def _database(settings: Settings) -> Findings:
             "guilder",
             "password",
         }:
-            yield _error(name, "The password is one that everybody tries.", "Change the password.")
+            yield error(name, "The password is one that everybody tries.", "Change the password.")
     if settings.environment == "production" and settings.database_url is None:
-        yield _warning(
+        yield warning(
             "database_url",
             "The bundled PostgreSQL has no standby: this machine's disk is the only copy.",
             "Point GUILDER_DATABASE_URL at a replicated server, or take backups off this machine.",
@@ -257,7 +226,7 @@ def _database(settings: Settings) -> Findings:
 def _workers(settings: Settings) -> Findings:
     """There are connections enough for all workers."""
     if settings.workers > BUNDLED_WORKERS_MAX and settings.database_url is None:
-        yield _warning(
+        yield warning(
             "workers",
             f"The bundled PostgreSQL has connections for {BUNDLED_WORKERS_MAX} workers: "
             "requests would find none.",
@@ -279,32 +248,32 @@ def _data_directory(settings: Settings) -> Findings:
     """Nobody else writes where the books and secrets are."""
     directory = settings.data_directory
     if directory.exists() and directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        yield _error(
+        yield error(
             "data_directory",
             f"Others can write into {directory}.",
             f"chmod go-w {directory}",
         )
     for path in sorted(directory.glob("*secrets*.json")) if directory.exists() else []:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            yield _error("data_directory", f"Others can read {path}.", f"chmod 600 {path}")
+            yield error("data_directory", f"Others can read {path}.", f"chmod 600 {path}")
 
 
 def _passwords_and_tokens(settings: Settings) -> Findings:
     """Stolen hashes resist; stolen tokens end soon; guessing is slow."""
     if settings.bcrypt_cost < BCRYPT_COST_MIN:
-        yield _error(
+        yield error(
             "bcrypt_cost",
             f"Stolen hashes of cost {settings.bcrypt_cost} are guessed quickly.",
             "Set GUILDER_BCRYPT_COST=12.",
         )
     if settings.access_ttl_s > ACCESS_TTL_MAX_S:
-        yield _warning(
+        yield warning(
             "access_ttl_s",
             "A stolen access token is good for more than an hour.",
             "Set GUILDER_ACCESS_TTL_S=900.",
         )
     if not settings.rate_limit_enabled:
-        yield _error(
+        yield error(
             "rate_limit_enabled",
             "Passwords can be tried without end.",
             "Set GUILDER_RATE_LIMIT_ENABLED=true.",
@@ -314,53 +283,17 @@ def _passwords_and_tokens(settings: Settings) -> Findings:
 def _proxies(settings: Settings) -> Findings:
     """A trusted proxy is one machine or network, not the internet."""
     if any(network.prefixlen == 0 for network in settings.trusted_proxies):
-        yield _error(
+        yield error(
             "trusted_proxies",
             "Everybody can pretend any address, and escape every limit.",
             "List only the addresses of your own proxies.",
         )
 
 
-def _messages(settings: Settings) -> Findings:
-    """Who has to prove an address, or has lost a password, is written to."""
-    if settings.environment != "production":
-        return
-    if settings.smtp_host is None:
-        yield _error(
-            "smtp_host",
-            "No e-mail is sent: nobody can verify an address, recover an account, or be warned.",
-            "Set GUILDER_SMTP_HOST and GUILDER_MAIL_FROM; see docs/guides/e-mail.md.",
-        )
-    if not settings.verified_contact_required:
-        yield _warning(
-            "verified_contact_required",
-            "Anybody can open an account with somebody else's e-mail address, and use it.",
-            "Set GUILDER_VERIFIED_CONTACT_REQUIRED=true.",
-        )
-    if settings.recovery_url is not None and not settings.recovery_url.startswith("https://"):
-        yield _error(
-            "recovery_url",
-            "Whoever is in between can change the page on which passwords are set.",
-            "Set GUILDER_RECOVERY_URL to an https address.",
-        )
-    if settings.sms_account_sid is None:
-        yield _warning(
-            "sms_account_sid",
-            "No SMS is sent: nobody can verify a phone number, or sign in with one.",
-            "Set GUILDER_SMS_ACCOUNT_SID, _AUTH_TOKEN and _FROM; see docs/guides/sms.md.",
-        )
-    elif not settings.sms_countries:
-        yield _warning(
-            "sms_countries",
-            "SMS go to every country: who rents expensive numbers abroad can ask for them.",
-            "Set GUILDER_SMS_COUNTRIES to the countries you serve, such as US,CA.",
-        )
-
-
 def _misspelt(_: Settings) -> Findings:
     """Every variable that looks like a setting is one."""
     for name in unknown_variables():
-        yield _warning(
+        yield warning(
             name, "No setting has this name: it changes nothing.", "Correct or remove it."
         )
 
@@ -378,6 +311,8 @@ _RULES: Final[tuple[Rule, ...]] = (
     _data_directory,
     _passwords_and_tokens,
     _proxies,
-    _messages,
+    messages,
+    outside,
+    step_up,
     _misspelt,
 )

@@ -1,9 +1,9 @@
 """The shapes of settings that are more than a number or a text: rates and limits."""
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.money import MAX_MINOR
@@ -55,3 +55,17 @@ LimitMap = Annotated[
     dict[str, Annotated[int, Field(ge=1, le=MAX_MINOR)]], AfterValidator(_known_currencies)
 ]
 """Minor units by currency."""
+
+
+class TierMaxima(BaseModel):
+    """What may leave a wallet of one tier: at a time, in a day, in a month."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    transfer: LimitMap = {}
+    daily: LimitMap = {}
+    monthly: LimitMap = {}
+
+
+TierLimitMap = dict[Literal["none", "basic", "full"], TierMaxima]
+"""Maxima by tier."""

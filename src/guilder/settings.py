@@ -10,7 +10,10 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from guilder.message_settings import MessageSettings
-from guilder.setting_values import LimitMap, RateText, SettingName
+from guilder.outside_settings import OutsideSettings
+from guilder.passkey_settings import PasskeySettings
+from guilder.session_settings import SessionSettings
+from guilder.setting_values import LimitMap, RateText, SettingName, TierLimitMap
 
 PREFIX = "GUILDER_"
 TEST_PREFIX = "GUILDER_TEST_"
@@ -38,7 +41,7 @@ def _in_production(validated: dict[str, Any]) -> bool:
     return not _in_development(validated)
 
 
-class Settings(MessageSettings):
+class Settings(PasskeySettings, SessionSettings, OutsideSettings, MessageSettings):
     """Every choice, with its default. `GUILDER_PORT=8080` sets `port`.
 
     Invariants:
@@ -134,13 +137,6 @@ class Settings(MessageSettings):
         ge=0,
         le=3_600,
         description="Seconds between two looks of the audit in the background. 0 turns it off.",
-    )
-    access_ttl_s: int = Field(default=900, ge=30, le=86_400, description="Life of an access token.")
-    refresh_ttl_s: int = Field(
-        default=2_592_000,
-        ge=60,
-        le=31_536_000,
-        description="Life of a session: 30 days by default.",
     )
     password_min_length: int = Field(
         default=8,
@@ -244,6 +240,22 @@ class Settings(MessageSettings):
         default={},
         description="Most that may leave a wallet in a calendar day of UTC, by currency, in minor "
         "units: transfers, holds and withdrawals together.",
+    )
+    tier_limits: TierLimitMap = Field(
+        default={},
+        description="The same by what was proved about the owner, as JSON: tier (`none`, `basic`, "
+        '`full`), then `transfer`, `daily`, `monthly`, such as `{"none": {"monthly": {"USD": '
+        "15000}}}`. No tier has limits of its own unless set.",
+    )
+
+    step_up_transfer_minor: LimitMap = Field(
+        default={},
+        description="Most that may be sent, held or scheduled at a time without a fresh second "
+        "factor, by currency, in minor units. A currency that is left out never asks.",
+    )
+    step_up_payouts: bool = Field(
+        default_factory=_in_production,
+        description="Every withdrawal asks for a fresh second factor. On in production.",
     )
 
     docs_enabled: bool = Field(

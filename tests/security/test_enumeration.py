@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from guilder.audit.models import AuditEvent
 from guilder.identity import contact_routes, routes
+from guilder.identity.authentication import Authenticator
 from guilder.identity.models import MailLink, OneTimeCode, Throttle
 from guilder.identity.service import IdentityService
 from guilder.middlewares import problems
@@ -55,6 +56,7 @@ async def client(identity: IdentityService) -> AsyncIterator[httpx2.AsyncClient]
     for router in (routes.specification_router, routes.router, contact_routes.router):
         app.include_router(router, prefix="/v1")
     app.state.identity = identity
+    app.state.authenticator = Authenticator(identity)
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://tests/v1") as made:
         yield made

@@ -7,6 +7,7 @@ import random
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -70,8 +71,9 @@ def attempts(identity: IdentityService, *, by: str) -> tuple[Callable[[], Awaita
     unknown = {"email": "nobody@example.com", "phone": "+12025550199"}[by]
 
     async def sign_in(value: str) -> None:
+        who: dict[str, Any] = {by: value}
         with pytest.raises(InvalidCredentials):
-            await identity.login(**{by: value}, password="none of anybody's")
+            await identity.login(**who, password="none of anybody's")
 
     return (lambda: sign_in(known), lambda: sign_in(unknown))
 

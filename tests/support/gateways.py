@@ -20,7 +20,7 @@ from guilder.gateways.simulator.adapter import SimulatorGateway
 from guilder.gateways.simulator.application import SimulatorApplication, simulator_app
 from guilder.gateways.simulator.config import SimulatorConfig
 from guilder.gateways.simulator.models import MODELS, FaultScript
-from guilder.identity.authentication import Principal
+from guilder.identity.authentication import Authenticator, Principal
 from guilder.identity.errors import Unauthenticated
 from guilder.kernel.clock import utc_now
 from guilder.kernel.currency import currency
@@ -286,5 +286,5 @@ def _app(
     app.state.payments = payments
     app.state.payouts = payouts
     app.state.intake = intake
-    app.state.identity = PassToken()
+    app.state.authenticator = Authenticator(PassToken())
     return app

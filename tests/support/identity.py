@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from guilder.audit.models import MODELS as AUDIT_MODELS
 from guilder.identity.config import IdentityConfig, SigningKey
+from guilder.identity.factors.models import MODELS as FACTOR_MODELS
+from guilder.identity.factors.passkey_models import MODELS as PASSKEY_MODELS
 from guilder.identity.models import MODELS
+from guilder.identity.outside.models import MODELS as OUTSIDE_MODELS
 from guilder.identity.registration import Application, OnRegistered
 from guilder.identity.service import IdentityService
 from guilder.identity.throttle_rules import ThrottlePolicy
@@ -80,7 +83,8 @@ async def identity_service(
     **changes: object,
 ) -> AsyncIterator[IdentityService]:
     """Lend a started service on a storage that has its collections."""
-    await storage.migrate([*MODELS, *AUDIT_MODELS, *MESSAGE_MODELS])
+    ways_in = [*FACTOR_MODELS, *PASSKEY_MODELS, *OUTSIDE_MODELS]
+    await storage.migrate([*MODELS, *ways_in, *AUDIT_MODELS, *MESSAGE_MODELS])
     config = quick_config(**changes)
     service = IdentityService(
         storage=storage,

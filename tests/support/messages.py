@@ -34,6 +34,8 @@ SAMPLES: dict[str, dict[str, str]] = {
     "session_reuse": {"device": "Firefox on Linux"},
     "factor_added": {"factor": "authenticator app"},
     "factor_removed": {"factor": "passkey"},
+    "way_in_added": {"way": "Google"},
+    "way_in_removed": {"way": "Google"},
     "recovery_codes_used": {"left": "9"},
     "api_key_created": {"name": "bookkeeping"},
     "account_closed": {"at": "31 January 2026, 12:00 UTC"},

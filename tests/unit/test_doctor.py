@@ -29,6 +29,7 @@ def found(tmp_path: Path, **given: Any) -> list[Finding]:
         "sms_auth_token": FOURTH,
         "sms_from": "+12025550100",
         "sms_countries": "US,CA",
+        "step_up_transfer_minor": {"USD": 50_000},
     }
     return doctor(Settings(**safe | given))
 
@@ -52,11 +53,14 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"encryption_key_previous": THIRD}, "encryption_key_previous", False),
         ({"public_url": None}, "public_url", True),
         ({"public_url": "http://pay.example.com"}, "public_url", True),
+        ({"public_url": "https://192.0.2.5"}, "public_url", False),
         ({"docs_enabled": True}, "docs_enabled", False),
         ({"metrics_enabled": True}, "metrics_enabled", True),
         ({"log_level": "debug"}, "log_level", False),
         ({"rate_limit_enabled": False}, "rate_limit_enabled", True),
         ({"verified_contact_required": False}, "verified_contact_required", False),
+        ({"step_up_payouts": False}, "step_up_payouts", False),
+        ({"step_up_transfer_minor": {}}, "step_up_transfer_minor", False),
         ({"recovery_url": "http://pay.example.com/new"}, "recovery_url", True),
         ({"trusted_proxies": "0.0.0.0/0"}, "trusted_proxies", True),
         ({"access_ttl_s": 7_200}, "access_ttl_s", False),
@@ -152,3 +156,23 @@ def test_the_bundled_database_has_connections_for_so_many_workers(tmp_path: Path
 )
 def test_a_mongodb_that_is_reached_safely(tmp_path: Path, url: str) -> None:
     assert found(tmp_path, database_url=url) == []
+
+
+def test_signing_in_by_other_companies_goes_over_tls(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    provider = {"name": "office", "client_id": "id", "client_secret": "word"}
+    found_in = {
+        finding.setting: finding.is_error
+        for finding in found(
+            tmp_path,
+            oidc_providers=[{**provider, "issuer": "http://127.0.0.1:8080"}],
+            outside_return_urls="http://wallet.example.com/signed-in",
+        )
+    }
+    assert found_in == {"outside_return_urls": True, "oidc_providers": False}
+    safe = found(
+        tmp_path,
+        oidc_providers=[{**provider, "issuer": "https://id.example.com"}],
+        outside_return_urls="https://wallet.example.com/signed-in",
+    )
+    assert safe == []

@@ -7,12 +7,16 @@ from importlib.metadata import version
 from fastapi import Depends, FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.routing import Route
 from starlette.types import Scope
 
 from guilder.app import features
 from guilder.app.messages import has_mailbox
 from guilder.app.services import readiness, run_services
+from guilder.identity.authentication import authenticate
+from guilder.identity.jwks import jwks_route
+from guilder.identity.permissions import check_declared, public
 from guilder.kernel.errors import GuilderError
 from guilder.middlewares import problems
 from guilder.middlewares.access_log import AccessLogMiddleware
@@ -33,7 +37,8 @@ from guilder.web.logs import access_writer
 from guilder.web.neighbours import Neighbours
 from guilder.web.openapi import describe
 
-PREFIX = "/v1"
+PREFIX = features.PREFIX
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 
 def create_app(settings: Settings, *, neighbours: Neighbours | None = None) -> FastAPI:
@@ -77,11 +82,24 @@ def create_app(settings: Settings, *, neighbours: Neighbours | None = None) -> F
     # The money path first: routes are tried in order.
     app.router.routes.extend(fast)
     features.include_routers(app, PREFIX)
-    app.router.routes.extend(_own_routes(app, settings))
+    own = _own_routes(app, settings)
     if settings.metrics_enabled:
-        app.router.routes.append(_metrics(settings, metrics, neighbours))
+        own.append(_metrics(settings, metrics, neighbours))
+    app.router.routes.extend(own)
+    _declare(app, own)
     describe(app, server=settings.base_url, prefix=PREFIX)
     return app
+
+
+def _declare(app: FastAPI, own: Sequence[Route]) -> None:
+    """Refuse to be made with a route that does not say who may use it.
+
+    Ours are for everybody, or ask for a token of their own.
+    """
+    for route in app.routes:
+        if isinstance(route, Route) and (route in own or route.path == app.openapi_url):
+            public(route.endpoint)
+    check_declared(app.routes)
 
 
 def _middlewares(settings: Settings, metrics: Metrics, fast: Sequence[Route]) -> list[Middleware]:
@@ -130,26 +148,23 @@ def _rate_limit(settings: Settings) -> Middleware:
     )
 
 
-def _user_of(scope: Scope) -> str | None:
-    """Return the signed-in user of a request, by its verified (and remembered) access token."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            scheme, _, token = value.decode("latin-1").partition(" ")
-            if scheme.lower() != "bearer":
-                return None
-            try:
-                principal = scope["app"].state.identity.principal(token)
-            except GuilderError:
-                return None  # The route says what is wrong with it.
-            # The route that asks who this is need not verify the token again.
-            scope.setdefault("state", {})["principal"] = principal
-            return str(principal.user_id)
-    return None
+async def _user_of(scope: Scope) -> str | None:
+    """Return the user that a request speaks for; the route that asks again gets the same answer."""
+    if not any(name in _CREDENTIALS for name, _ in scope["headers"]):
+        return None
+    try:
+        return str((await authenticate(HTTPConnection(scope))).user_id)
+    except GuilderError:
+        return None  # The route says what is wrong with it.
 
 
 def _own_routes(app: FastAPI, settings: Settings) -> list[Route]:
     """Return what is about the server itself, not about money."""
-    routes = [Route("/healthz", healthz, methods=["GET"]), ready_route(readiness(app))]
+    routes = [
+        Route("/healthz", healthz, methods=["GET"]),
+        ready_route(readiness(app)),
+        jwks_route(),
+    ]
     if has_mailbox(settings):
         routes += mailbox_routes()
     return routes + docs_routes() if settings.docs_enabled else routes

@@ -5,15 +5,26 @@ from typing import Final
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
 
+from guilder.admin import routes as admin
+from guilder.api_keys import routes as api_keys
+from guilder.api_keys.models import MODELS as API_KEY_MODELS
 from guilder.audit.models import MODELS as AUDIT_MODELS
 from guilder.checkpoints import routes as checkpoints
 from guilder.gateways import routes as gateways
 from guilder.gateways.models import WebhookReceipt
 from guilder.gateways.simulator.models import MODELS as SIMULATOR_MODELS
 from guilder.holds import routes as holds
-from guilder.identity import contact_routes
+from guilder.identity import contact_change_routes, contact_routes, session_routes
 from guilder.identity import routes as identity
+from guilder.identity.factors import passkey_routes
+from guilder.identity.factors import routes as factors
+from guilder.identity.factors.models import MODELS as FACTOR_MODELS
+from guilder.identity.factors.passkey_models import MODELS as PASSKEY_MODELS
 from guilder.identity.models import MODELS as IDENTITY_MODELS
+from guilder.identity.outside import routes as outside
+from guilder.identity.outside.models import MODELS as OUTSIDE_MODELS
+from guilder.kyc import routes as kyc
+from guilder.kyc.models import MODELS as KYC_MODELS
 from guilder.ledger.checkpoints import Checkpoint
 from guilder.ledger.followers import FollowerPosition
 from guilder.notifications.models import MODELS as MESSAGE_MODELS
@@ -23,6 +34,8 @@ from guilder.payments import routes as payments
 from guilder.payments.models import Payment
 from guilder.payouts import routes as payouts
 from guilder.payouts.models import Payout
+from guilder.privacy import routes as privacy
+from guilder.privacy.models import MODELS as PRIVACY_MODELS
 from guilder.schedules import routes as schedules
 from guilder.schedules.models import MODELS as SCHEDULE_MODELS
 from guilder.storage.base import Document
@@ -35,6 +48,10 @@ from guilder.wallets.models import Wallet
 MODELS: Final[tuple[type[Document], ...]] = (
     *AUDIT_MODELS,
     *IDENTITY_MODELS,
+    *FACTOR_MODELS,
+    *PASSKEY_MODELS,
+    *OUTSIDE_MODELS,
+    *API_KEY_MODELS,
     Wallet,
     Payment,
     Payout,
@@ -42,6 +59,8 @@ MODELS: Final[tuple[type[Document], ...]] = (
     *SCHEDULE_MODELS,
     WebhookReceipt,
     *MESSAGE_MODELS,
+    *KYC_MODELS,
+    *PRIVACY_MODELS,
     FollowerPosition,
     Checkpoint,
     *SIMULATOR_MODELS,
@@ -51,6 +70,12 @@ MODELS: Final[tuple[type[Document], ...]] = (
 CANONICAL: Final[tuple[APIRouter, ...]] = (
     identity.router,
     contact_routes.router,
+    contact_change_routes.router,
+    outside.router,
+    session_routes.router,
+    factors.router,
+    passkey_routes.router,
+    api_keys.router,
     wallet_routes.router,
     transfer_routes.router,
     holds.router,
@@ -60,6 +85,9 @@ CANONICAL: Final[tuple[APIRouter, ...]] = (
     schedules.router,
     gateways.router,
     checkpoints.router,
+    kyc.router,
+    privacy.router,
+    admin.router,
 )
 """Under the prefix only."""
 SPECIFICATION: Final[tuple[APIRouter, ...]] = (
@@ -74,6 +102,8 @@ SPECIFICATION: Final[tuple[APIRouter, ...]] = (
 PAGES: Final[tuple[APIRouter, ...]] = (payment_requests.page_router,)
 """For people: at the root only."""
 
+PREFIX: Final = "/v1"
+"""Of the canonical paths."""
 BATCH_PATH: Final = transfer_routes.BATCH_PATH
 
 

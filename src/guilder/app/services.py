@@ -10,8 +10,13 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import Mount
 
-from guilder.app.features import MODELS
+from guilder.admin.service import Administration
+from guilder.app.api_keys import start_api_keys
+from guilder.app.features import MODELS, PREFIX
 from guilder.app.messages import has_mailbox, start_messages
+from guilder.app.outside import outside_config
+from guilder.app.personal import limits_of, start_kyc, start_privacy
+from guilder.app.sessions import signing_keys, start_cookies
 from guilder.audit.sealer import AuditSealer
 from guilder.audit.trail import AddressKey, AuditTrail
 from guilder.checkpoints.service import CheckpointService
@@ -21,7 +26,10 @@ from guilder.gateways.simulator.adapter import SimulatorGateway
 from guilder.gateways.simulator.application import SimulatorApplication
 from guilder.gateways.simulator.config import SimulatorConfig
 from guilder.holds.service import HoldService
-from guilder.identity.config import IdentityConfig, SigningKey
+from guilder.identity.authentication import Authenticator
+from guilder.identity.config import IdentityConfig
+from guilder.identity.factors.passkey_rules import RelyingParty
+from guilder.identity.factors.rules import StepUpPolicy
 from guilder.identity.service import IdentityService
 from guilder.kernel.clock import utc_now
 from guilder.kernel.errors import Unavailable
@@ -40,7 +48,6 @@ from guilder.transfers.batches import TransferBatches
 from guilder.transfers.service import TransferService
 from guilder.vault.vault import Vault, VaultKey, derived_key
 from guilder.wallets.control import WalletControl
-from guilder.wallets.limits import SpendingLimits
 from guilder.wallets.service import WalletService
 from guilder.web.audit import AuditCollector
 from guilder.web.books import BooksCollector, JournalCollector
@@ -88,11 +95,15 @@ async def run_services(
         registry.register(AuditCollector(app.state.audit_sealer))
         start_messages(app, stack, settings)
         await _start_people(app, stack, settings, secrets)
-        _start_transfers(app, stack, settings)
+        await start_api_keys(app, stack, settings)
+        app.state.limits = limits_of(app, settings)
+        start_kyc(app, settings, secrets)
+        _start_transfers(app, stack)
         _start_checkpoints(app, stack, settings, secrets)
         registry.register(BooksCollector(app.state.checkpoints))
         await _start_requests(app, stack, settings)
         await _start_gateways(app, stack, settings, secrets)
+        start_privacy(app, stack, settings)
         yield
 
 
@@ -154,6 +165,11 @@ async def _start_people(
         clock=state.clock,
         default_currency=settings.default_currency,
     )
+    state.authenticator = Authenticator(state.identity)
+    start_cookies(app, settings, secrets, prefix=PREFIX)
+    state.administration = Administration(
+        state.storage, clock=state.clock, identity=state.identity, audit=state.audit
+    )
     await state.identity.start()
     stack.push_async_callback(state.identity.stop)
     state.wallet_control = WalletControl(
@@ -161,16 +177,9 @@ async def _start_people(
     )
 
 
-def spending_limits(settings: Settings) -> SpendingLimits:
-    """Return what may leave a wallet."""
-    return SpendingLimits(
-        per_transfer=settings.limit_transfer_minor, daily=settings.limit_daily_minor
-    )
-
-
-def _start_transfers(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
+def _start_transfers(app: FastAPI, stack: AsyncExitStack) -> None:
     """Start what moves money between wallets at once, or sets it aside."""
-    state, limits = app.state, spending_limits(settings)
+    state, limits = app.state, app.state.limits
     state.transfers = TransferService(
         journal=state.journal,
         wallets=state.wallets,
@@ -198,7 +207,7 @@ def _start_transfers(app: FastAPI, stack: AsyncExitStack, settings: Settings) ->
 
 async def _start_requests(app: FastAPI, stack: AsyncExitStack, settings: Settings) -> None:
     """Start what moves money between wallets later than it is asked for."""
-    state, limits = app.state, spending_limits(settings)
+    state, limits = app.state, app.state.limits
     state.payment_requests = PaymentRequestService(
         state.storage,
         state.journal,
@@ -249,16 +258,13 @@ def _derived(secrets: Secrets, purpose: str) -> bytes:
 
 def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
     """Return what identity must be told."""
-    keys = [secrets.signing_key]
-    if settings.signing_key_previous:
-        keys.append(settings.signing_key_previous)
+    domain, origins = settings.passkey_party
     return IdentityConfig(
-        signing_keys=tuple(
-            SigningKey(key.get_secret_value().encode(), settings.signing_algorithm) for key in keys
-        ),
+        signing_keys=signing_keys(settings, secrets),
         pepper=secrets.pepper.get_secret_value().encode(),
         access_ttl_s=settings.access_ttl_s,
         refresh_ttl_s=settings.refresh_ttl_s,
+        session_idle_s=settings.session_idle_s,
         password_hasher=settings.password_hasher,
         password_hasher_previous=settings.password_hasher_previous_kind,
         bcrypt_cost=settings.bcrypt_cost,
@@ -267,6 +273,12 @@ def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
         verified_contact_required=settings.verified_contact_required,
         sms_offered=settings.sms_account_sid is not None or has_mailbox(settings),
         recovery_page=settings.recovery_url,
+        brand=settings.brand_name,
+        step_up=StepUpPolicy(
+            transfer_minor=settings.step_up_transfer_minor, payouts=settings.step_up_payouts
+        ),
+        relying_party=RelyingParty(domain, settings.brand_name, origins),
+        outside=outside_config(settings),
     )
 
 
@@ -285,7 +297,7 @@ async def _start_gateways(
         gateways,
         clock=state.clock,
         react=write_payouts,
-        limits=spending_limits(settings),
+        limits=state.limits,
     )
     handlers = {
         SubjectKind.PAYMENT: state.payments.checker.check_reference,

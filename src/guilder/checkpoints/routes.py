@@ -14,8 +14,8 @@ from guilder.checkpoints.schemas import (
     ProofAnswer,
 )
 from guilder.checkpoints.service import CheckpointService
-from guilder.identity.authentication import CurrentUser
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.permissions import Permission, Principal, needs, public
 from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.kernel.pages import CursorMismatch, decode_cursor, encode_cursor, page_of
 from guilder.ledger.errors import BooksDiffer
@@ -40,6 +40,7 @@ def checkpoints_of(request: Request) -> CheckpointService:
     summary="List checkpoints",
     responses=error_responses(InvalidRequest, Malformed, CursorMismatch, RateLimited, Unavailable),
 )
+@public
 async def list_checkpoints(
     request: Request, query: Annotated[CheckpointsQuery, Query()]
 ) -> CheckpointsAnswer:
@@ -68,6 +69,7 @@ async def list_checkpoints(
     summary="List checkpoint keys",
     responses=error_responses(RateLimited, Unavailable),
 )
+@public
 async def list_keys(request: Request) -> KeysAnswer:
     """Return the public keys that checkpoints are signed with. Keep a copy before you need it."""
     return KeysAnswer(data=[KeyAnswer.of(checkpoints_of(request).key)])
@@ -89,7 +91,7 @@ async def list_keys(request: Request) -> KeysAnswer:
 async def prove_transaction(
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     transaction_id: Annotated[str, Path(examples=["transfer_01h455vb4pex5vsknk084sn02q"])],
 ) -> ProofAnswer:
     """Return what proves, offline, that a signed checkpoint covers one of the user's transactions.

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from guilder.cli import audit, keys, totals
+from guilder.cli import audit, keys, totals, users
 from guilder.cli.exit_codes import ExitCode
 from guilder.cli.options import AsJson, DatabaseUrl, DataDirectory
 
@@ -33,6 +33,7 @@ reference = typer.Typer(help="Print the generated pages of the documentation.")
 app.add_typer(reference, name="reference", hidden=True)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
 app.command()(totals.totals)
 
 

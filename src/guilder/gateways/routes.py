@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from guilder.gateways.errors import WebhookSignatureInvalid
 from guilder.gateways.intake import WebhookIntake
 from guilder.kernel.errors import NotFound, Unavailable
+from guilder.middlewares.access import public
 from guilder.middlewares.problems import error_responses
 
 router = APIRouter(tags=["gateways"])
@@ -30,6 +31,7 @@ def _intake(request: Request) -> WebhookIntake:
         }
     },
 )
+@public
 async def receive_webhook(name: str, request: Request) -> Response:
     """Take a webhook of a gateway. 200 means: stored, need not be sent again."""
     raw_body = await request.body()

@@ -16,9 +16,10 @@ from guilder.holds.schemas import (
     HoldStanding,
     ReleaseAnswer,
 )
-from guilder.holds.service import Capture, Done, HoldOrder, HoldService
-from guilder.identity.authentication import CurrentUser, Principal
+from guilder.holds.service import Capture, Done, HoldOrder, HoldService, hold_id_of
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.permissions import Permission, Principal, needs
+from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER
 from guilder.kernel.currency import UnknownCurrency
 from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.ledger.errors import (
@@ -45,6 +46,7 @@ from guilder.middlewares.idempotency import (
 )
 from guilder.middlewares.problems import error_responses
 from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.step_up import Spending, confirm_spending, is_posted
 
 router = APIRouter(tags=["Holds"])
 """Under the prefix only."""
@@ -93,7 +95,7 @@ def _foreseen(done: Done, asker: Principal) -> Response:
     "/holds",
     status_code=201,
     summary="Set money aside",
-    openapi_extra={"parameters": [KEY_PARAMETER]},
+    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
     responses=error_responses(
         *_MONEY,
         UnknownCurrency,
@@ -102,6 +104,7 @@ def _foreseen(done: Done, asker: Principal) -> Response:
         InsufficientFunds,
         AccountFrozen,
         LimitExceeded,
+        *STEP_UP_ERRORS,
     )
     | _PREVIEW,
     response_model=HoldAnswer,
@@ -109,7 +112,7 @@ def _foreseen(done: Done, asker: Principal) -> Response:
 async def make_hold(
     body: HoldBody,
     request: Request,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.HOLDS_WRITE)],
     query: Annotated[DryRunQuery, Query()],
 ) -> Response:
     """Reserve money for somebody: a deposit, an order that is not yet shipped.
@@ -117,6 +120,7 @@ async def make_hold(
     It leaves `available` at once. The recipient captures it, in part or whole, or releases it; what
     is left when it expires goes back by itself. A hold counts towards limits when it is made.
     With `dry_run=true` nothing changes: the answer says what would happen, or is the refusal.
+    Above an amount that the deployment sets, a 403 `step_up_required` asks for a fresh factor.
     """
     order = HoldOrder(
         amount_minor=body.amount,
@@ -131,6 +135,15 @@ async def make_hold(
     )
     if query.dry_run:
         return _foreseen(await holds_of(request).preview(principal, order), principal)
+    spending = Spending(
+        operation="hold",
+        amount_minor=order.amount_minor,
+        currency=order.currency,
+        payee=order.recipient,
+        key=order.key,
+    )
+    is_done = is_posted(request, hold_id_of(principal, order.key))
+    await confirm_spending(request, principal, spending, is_done=is_done)
     done = await holds_of(request).hold(principal, order)
     answer = HoldAnswer.of(done.transfer, payer=principal.wallet_id, payee=done.counterparty)
     return _json(answer, status=201, is_replayed=done.is_replayed)
@@ -138,7 +151,10 @@ async def make_hold(
 
 @router.get("/holds/{hold_id}", summary="Show a hold", responses=error_responses(*_READ, NotFound))
 async def show_hold(
-    hold_id: HoldId, request: Request, response: Response, principal: CurrentUser
+    hold_id: HoldId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> HoldStanding:
     """Return a hold as it stands, to its payer or its recipient."""
     _head(response, is_replayed=False)
@@ -158,7 +174,7 @@ async def capture_hold(
     hold_id: HoldId,
     body: CaptureBody,
     request: Request,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.HOLDS_WRITE)],
     query: Annotated[DryRunQuery, Query()],
 ) -> Response:
     """Take the money of a hold, as its recipient: all that is left, or an amount.
@@ -191,7 +207,10 @@ async def capture_hold(
     responses=error_responses(*_MONEY, NotFound, HoldSettled, HoldNotExpired),
 )
 async def release_hold(
-    hold_id: HoldId, request: Request, response: Response, principal: CurrentUser
+    hold_id: HoldId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.HOLDS_WRITE)],
 ) -> ReleaseAnswer:
     """Give back what is left of a hold: its recipient at any time, its payer once it has expired.
 

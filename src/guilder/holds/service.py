@@ -32,7 +32,7 @@ from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.storage.records import Hold, Transfer, TransferKind
 from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.errors import RecipientNotFound
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.limits import NO_LIMITS, LimitSource, SpendingLimits, refused
 from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.service import WalletService
 
@@ -100,7 +100,7 @@ class HoldService:
         wallets: WalletService,
         identity: IdentityService,
         clock: Clock,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
         every_ms: int = 5_000,
     ) -> None:
         self._journal = journal
@@ -139,14 +139,15 @@ class HoldService:
 
     async def _hold(self, payer: Principal, order: HoldOrder, ask: _Ask) -> Done:
         currency(order.currency)
-        hold_id = derived_uuid("hold", payer.user_id, order.key)
+        hold_id = hold_id_of(payer, order.key)
         known = (await self._journal.book.transfers([hold_id])).get(hold_id)
         if known is not None and known.fingerprint == order.fingerprint:
             # Its time may be over by now, and the recipient may have moved on.
             payee = WalletId(known.metadata["to"])
             return Done(transfer=known, is_replayed=True, counterparty=payee)
         to = await find_recipient(self._identity, order.recipient)
-        request = self._request(payer, order, hold_id=hold_id, to=to)
+        limits = await self._limits.current(payer.wallet_id)
+        request = self._request(payer, order, hold_id=hold_id, to=to, limits=limits)
         return self._done(await ask(request, (payer.wallet_id, to)), counterparty=to)
 
     async def show(self, viewer: Principal, hold_id: str) -> HoldView:
@@ -252,7 +253,13 @@ class HoldService:
             return batch.now
 
     def _request(
-        self, payer: Principal, order: HoldOrder, *, hold_id: UUID, to: WalletId
+        self,
+        payer: Principal,
+        order: HoldOrder,
+        *,
+        hold_id: UUID,
+        to: WalletId,
+        limits: SpendingLimits,
     ) -> TransferRequest:
         now = self._clock()
         expires_at = order.expires_at or now + LASTS
@@ -275,7 +282,7 @@ class HoldService:
             asset=order.currency,
             code=CODE,
             fingerprint=order.fingerprint,
-            limits=self._limits.of(payer.wallet_id, order.currency),
+            limits=limits.of(payer.wallet_id, order.currency, payer.limits),
             expires_at=expires_at,
             metadata=metadata,
         )
@@ -328,3 +335,8 @@ def _release_request(hold: Hold, hold_id: str, *, code: str) -> TransferRequest:
         fingerprint=hashlib.sha256(f"release {hold_id}".encode()).digest(),
         hold_id=hold.id,
     )
+
+
+def hold_id_of(payer: Principal, key: str) -> UUID:
+    """Return the id that a payer's idempotency key stands for."""
+    return derived_uuid("hold", payer.user_id, key)

@@ -3,12 +3,14 @@
 The only place that knows how a `User` keeps them. Everybody else asks for a plain `UserRecord`.
 """
 
+from datetime import datetime
+
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from guilder.identity import rules
-from guilder.identity.models import RegistrationAnswer, User, UserRecord
+from guilder.identity.models import RegistrationAnswer, Session, User, UserRecord
 from guilder.kernel.errors import FieldError, InvalidRequest
 from guilder.notifications.models import Channel
 from guilder.vault.vault import Vault, context_of
@@ -72,6 +74,12 @@ class Addresses:
             return replace(user, phone=None, phone_key=None)
         sealed = self._vault.seal(phone, context=_place(user.id, "phone"))
         return replace(user, phone=sealed, phone_key=self.phone_key(phone))
+
+    def with_contact(self, user: User, contact: Contact, *, at: datetime) -> User:
+        """Return the user with another address or number, shown to be their own at `at`."""
+        if contact.channel is Channel.EMAIL:
+            return replace(self.with_email(user, contact.text), email_verified_at=at)
+        return replace(self.with_phone(user, contact.text), phone_verified_at=at)
 
     def named(self, *, email: str | None, phone: str | None) -> Contact:
         """Return whom a request names, by address or by number as typed.
@@ -150,6 +158,20 @@ class Addresses:
         raw = self._vault.open(answer.answer, context=_answer_place(answer.id))
         return _read_record(raw)
 
+    def sealed_place(self, session_id: str, place: str) -> str | None:
+        """Return words for a place as `Session.place` keeps them; None for no place."""
+        if not place:
+            return None
+        return self._vault.seal(place, context=_session_place(session_id))
+
+    def place_of(self, session: Session) -> str:
+        """Return where a session was last used; empty if nobody knows.
+
+        Raises:
+            SealBroken: The stored value was changed, or its key is gone.
+        """
+        return self._opened(session.place, _session_place(session.id)) or ""
+
     def _opened(self, sealed: str | None, place: str) -> str | None:
         return None if sealed is None else self._vault.open(sealed, context=place)
 
@@ -160,3 +182,7 @@ def _place(user_id: str, field: str) -> str:
 
 def _answer_place(answer_id: str) -> str:
     return context_of(RegistrationAnswer.collection, answer_id, "answer")
+
+
+def _session_place(session_id: str) -> str:
+    return context_of(Session.collection, session_id, "place")

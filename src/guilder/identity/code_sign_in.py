@@ -17,6 +17,7 @@ from guilder.identity import rules
 from guilder.identity.addresses import Contact
 from guilder.identity.codes import GivenCode, OneTimeCodes
 from guilder.identity.contacts import CODE, CODE_REQUEST, CONTACT, as_verified, lets_in
+from guilder.identity.devices import NO_DEVICE, Device
 from guilder.identity.errors import CodeExpired, CodeWrong, InvalidCredentials
 from guilder.identity.models import User
 from guilder.identity.notices import Notices
@@ -106,7 +107,13 @@ class CodeSignIn:
             )
 
     async def redeem(
-        self, contact: Contact, code: str, *, password: str | None, client: str | None
+        self,
+        contact: Contact,
+        code: str,
+        *,
+        password: str | None,
+        client: str | None,
+        device: Device = NO_DEVICE,
     ) -> SignIn:
         """Open a session for whoever has the latest code.
 
@@ -116,6 +123,7 @@ class CodeSignIn:
             password: Looked at only where this shows for the first time that somebody reads what
                 is sent there: it is kept if it is right.
             client: The client's address; None where only tries at the contact are counted.
+            device: What the request says about its device.
 
         Raises:
             TooManyAttempts: At this contact, or from this client.
@@ -139,11 +147,11 @@ class CodeSignIn:
                 address=client,
             )
             raise
-        user = await self._let_in(given, contact, password)
+        user = await self._let_in(given, contact, password, client)
         await self._throttles.succeeded(CODE, account=contact.key, address=client)
         await self._requests.succeeded(CODE_REQUEST, account=contact.key, address=client)
         _log.info("signed_in", user_id=user.id, way="code")
-        return await self._sessions.open(user)
+        return await self._sessions.open(user, client=client, device=device)
 
     async def _user(self, contact: Contact) -> User | None:
         user = await self._users.find_one(contact.where)
@@ -156,7 +164,9 @@ class CodeSignIn:
             raise CodeWrong
         return _Given(user, right)
 
-    async def _let_in(self, given: "_Given", contact: Contact, password: str | None) -> User:
+    async def _let_in(
+        self, given: "_Given", contact: Contact, password: str | None, client: str | None
+    ) -> User:
         """Use the code up; the first time also note that the contact is verified."""
         user = given.user
         if as_verified(user, contact.channel, self._clock()) is user:
@@ -167,19 +177,22 @@ class CodeSignIn:
             nobodys = await self._passwords.hash(secrets.token_urlsafe(_TOKEN_BYTES))
         elif not await self._is_right(user, password):
             raise InvalidCredentials
-        return await self._verified(given, contact, nobodys)
+        return await self._verified(given, contact, nobodys, client)
 
     async def _is_right(self, user: User, password: str) -> bool:
         usable = rules.is_password_usable(password)
         return usable and await self._passwords.verify(password, user.password_hash)
 
-    async def _verified(self, given: "_Given", contact: Contact, nobodys: str | None) -> User:
+    async def _verified(
+        self, given: "_Given", contact: Contact, nobodys: str | None, client: str | None
+    ) -> User:
         """Note that the contact is the user's.
 
         Args:
             given: The code, and the user as the password was looked at.
             contact: Where it was sent.
             nobodys: Hash of a password that nobody knows, to take the place of the one there is.
+            client: The client's address, for the record.
         """
         user = given.user
 
@@ -201,12 +214,13 @@ class CodeSignIn:
                     "channel": contact.channel.value,
                     "password": "kept" if nobodys is None else "dropped",
                 },
+                address=client,
                 transaction=transaction,
             )
 
         changed = await self._changes.change(user.user_id, verified, also=also)
         if nobodys is not None:
-            await self._sessions.end_all(changed.user_id)
+            await self._sessions.end_all(changed.user_id, client=client)
         # Who was refused until now, because nothing was confirmed, waits no longer for that.
         await self._throttles.clear(SIGN_IN, account=contact.key)
         return changed

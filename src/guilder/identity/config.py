@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from guilder.identity.factors.passkey_rules import RelyingParty
+from guilder.identity.factors.rules import StepUpPolicy
+from guilder.identity.outside.config import OutsideConfig
 from guilder.identity.throttle_rules import ThrottlePolicy
 from guilder.kernel.errors import InvariantViolation, check
 from guilder.vault.vault import derived_key
@@ -18,6 +21,8 @@ _SECRET_MIN_BYTES = 32
 _KEY_BYTES = 32
 _PEM = b"-----BEGIN"
 _BCRYPT_COSTS = range(4, 32)
+LOCAL_PARTY: Final = RelyingParty("localhost", "Guilder", ("http://localhost:8000",))
+"""Whom passkeys are made for on a developer's machine."""
 _PASSWORD_SHORTEST = 8
 """NIST SP 800-63B-4 with a second factor; 15 without, by setting."""
 
@@ -75,6 +80,7 @@ class IdentityConfig:
         audience: Their `aud`.
         access_ttl_s: Life of an access token.
         refresh_ttl_s: Life of a session, however often it is refreshed.
+        session_idle_s: A session that is not refreshed for so long is over; None: never by that.
         refresh_grace_s: How long the answer to a refresh may be asked for again.
         password_hasher: What new password hashes are made with; others are renewed at sign-in.
         password_hasher_previous: Another kind of hash that users may still have. Then each check
@@ -92,8 +98,12 @@ class IdentityConfig:
             number.
         sms_offered: There is a way to send SMS.
         recovery_page: Where the link in a recovery mail leads; without one it shows the token.
+        brand: What apps that show codes call this deployment.
+        step_up: When money asks for a fresh factor.
+        relying_party: Whom passkeys are made for.
         throttles: How patient we are with those who fail.
         throttles_addresses: Addresses are slowed down too, not only attempts at one account.
+        outside: Other companies that people sign in by.
 
     Raises:
         InvariantViolation: A value is out of range.
@@ -105,6 +115,7 @@ class IdentityConfig:
     audience: str = "guilder-api"
     access_ttl_s: int = 900
     refresh_ttl_s: int = 30 * 24 * 3600
+    session_idle_s: int | None = None
     refresh_grace_s: int = 10
     password_hasher: PasswordAlgorithm = "bcrypt"  # noqa: S105 - the name of a method
     password_hasher_previous: PasswordAlgorithm | None = None
@@ -120,8 +131,12 @@ class IdentityConfig:
     verified_contact_required: bool = False
     sms_offered: bool = True
     recovery_page: str | None = None
+    brand: str = "Guilder"
+    step_up: StepUpPolicy = field(default_factory=StepUpPolicy)
+    relying_party: RelyingParty = LOCAL_PARTY
     throttles: ThrottlePolicy = field(default_factory=ThrottlePolicy)
     throttles_addresses: bool = True
+    outside: OutsideConfig = field(default_factory=OutsideConfig)
 
     def __post_init__(self) -> None:
         """Refuse what could not keep users safe."""
@@ -134,11 +149,18 @@ class IdentityConfig:
         is_long_enough = self.password_min_length >= _PASSWORD_SHORTEST
         check(is_long_enough, "passwords of fewer than 8 characters are guessed")
         check(0 < self.access_ttl_s < self.refresh_ttl_s, "a session outlives its access tokens")
+        is_idle_longer = self.session_idle_s is None or self.access_ttl_s <= self.session_idle_s
+        check(is_idle_longer, "who uses a session refreshes it once per access token")
 
     @property
     def refresh_ttl(self) -> timedelta:
         """Life of a session."""
         return timedelta(seconds=self.refresh_ttl_s)
+
+    @property
+    def session_idle(self) -> timedelta | None:
+        """How long a session may lie unused."""
+        return None if self.session_idle_s is None else timedelta(seconds=self.session_idle_s)
 
     @property
     def refresh_grace(self) -> timedelta:

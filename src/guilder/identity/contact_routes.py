@@ -1,8 +1,9 @@
 """HTTP of verification, sign-in by code, recovery and change of password."""
 
+from typing import Annotated
+
 from fastapi import APIRouter, Request, Response
 
-from guilder.identity.authentication import CurrentUser
 from guilder.identity.codes import TTL_MAX_S
 from guilder.identity.contact_schemas import (
     AcceptedAnswer,
@@ -13,6 +14,7 @@ from guilder.identity.contact_schemas import (
     RecoveryCompleteBody,
     VerifyBody,
 )
+from guilder.identity.devices import device_of
 from guilder.identity.errors import (
     CodeExpired,
     CodeWrong,
@@ -24,9 +26,12 @@ from guilder.identity.errors import (
     TooManyAttempts,
     Unauthenticated,
 )
+from guilder.identity.factors.errors import SecondFactorRequired
+from guilder.identity.permissions import Permission, Principal, needs, public
 from guilder.identity.recovery import RECOVERY_TTL_S
-from guilder.identity.routes import IdempotencyKey, identity_of
+from guilder.identity.routes import DeviceToken, IdempotencyKey, identity_of
 from guilder.identity.schemas import SignInAnswer, UserAnswer
+from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER, given_of, step_up_of
 from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.middlewares.client_address import address_of
 from guilder.middlewares.errors import RateLimited, UnsupportedMediaType
@@ -50,7 +55,7 @@ async def verify_email(
     body: VerifyBody,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.SECURITY_WRITE)],
     _key: IdempotencyKey = None,
 ) -> UserAnswer:
     """Confirm the signed-in user's e-mail address with the code that was sent to it.
@@ -70,7 +75,7 @@ async def verify_phone(
     body: VerifyBody,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.SECURITY_WRITE)],
     _key: IdempotencyKey = None,
 ) -> UserAnswer:
     """Confirm the signed-in user's phone number with the code that was sent to it.
@@ -91,7 +96,10 @@ async def verify_phone(
     responses=error_responses(*_MINE, InvalidRequest, NotFound, TooManyAttempts),
 )
 async def resend_email(
-    request: Request, response: Response, principal: CurrentUser, _key: IdempotencyKey = None
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.SECURITY_WRITE)],
+    _key: IdempotencyKey = None,
 ) -> AcceptedAnswer:
     """Send a new code to the signed-in user's e-mail address, unless it is confirmed already.
 
@@ -108,7 +116,10 @@ async def resend_email(
     responses=error_responses(*_MINE, InvalidRequest, NotFound, SmsNotOffered, TooManyAttempts),
 )
 async def resend_phone(
-    request: Request, response: Response, principal: CurrentUser, _key: IdempotencyKey = None
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.SECURITY_WRITE)],
+    _key: IdempotencyKey = None,
 ) -> AcceptedAnswer:
     """Send a new code to the signed-in user's phone number, unless it is confirmed already.
 
@@ -124,6 +135,7 @@ async def resend_phone(
     summary="Ask for a sign-in code",
     responses=error_responses(*_BODY_ERRORS, SmsNotOffered, TooManyAttempts),
 )
+@public
 async def request_code(
     body: CodeRequestBody, request: Request, response: Response, _key: IdempotencyKey = None
 ) -> AcceptedAnswer:
@@ -147,12 +159,18 @@ async def request_code(
         CodeExpired,
         InvalidCredentials,
         PasswordChecksBusy,
+        SecondFactorRequired,
         SmsNotOffered,
         TooManyAttempts,
     ),
 )
+@public
 async def redeem_code(
-    body: CodeRedeemBody, request: Request, response: Response, _key: IdempotencyKey = None
+    body: CodeRedeemBody,
+    request: Request,
+    response: Response,
+    _key: IdempotencyKey = None,
+    _device: DeviceToken = None,
 ) -> SignInAnswer:
     """Open a session with the latest code that was sent to an address or number.
 
@@ -170,6 +188,7 @@ async def redeem_code(
         body.code.get_secret_value(),
         password=body.password.get_secret_value() if body.password else None,
         client=address_of(request),
+        device=device_of(request),
     )
     response.headers["Cache-Control"] = "no-store"
     return SignInAnswer.of(sign_in)
@@ -181,6 +200,7 @@ async def redeem_code(
     summary="Ask for a new password",
     responses=error_responses(*_BODY_ERRORS, TooManyAttempts),
 )
+@public
 async def request_recovery(
     body: RecoveryBody, request: Request, response: Response, _key: IdempotencyKey = None
 ) -> AcceptedAnswer:
@@ -201,6 +221,7 @@ async def request_recovery(
     summary="Set a new password",
     responses=error_responses(*_BODY_ERRORS, LinkInvalid, PasswordChecksBusy),
 )
+@public
 async def complete_recovery(
     body: RecoveryCompleteBody, request: Request, response: Response, _key: IdempotencyKey = None
 ) -> None:
@@ -221,22 +242,31 @@ async def complete_recovery(
     "/users/me/password",
     status_code=204,
     summary="Change the password",
+    openapi_extra={"parameters": [STEP_UP_PARAMETER]},
     responses=error_responses(
-        *_BODY_ERRORS, Unauthenticated, PasswordChecksBusy, PasswordWrong, TooManyAttempts
+        *_BODY_ERRORS,
+        Unauthenticated,
+        PasswordChecksBusy,
+        PasswordWrong,
+        TooManyAttempts,
+        *STEP_UP_ERRORS,
     ),
 )
 async def change_password(
     body: PasswordChangeBody,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.SECURITY_WRITE)],
     _key: IdempotencyKey = None,
 ) -> None:
     """Replace the signed-in user's password. Every other session ends, and the user is told.
 
-    An `Idempotency-Key` is accepted and changes nothing: sent twice, the second request has the
-    wrong current password.
+    Who has a second factor is asked for it, by a 403 `step_up_required`. An `Idempotency-Key` is
+    accepted and changes nothing: sent twice, the second request has the wrong current password.
     """
+    await step_up_of(request).require_second_factor(
+        principal, operation="password_change", binding={}, given=given_of(request)
+    )
     await identity_of(request).recovery.change(
         principal,
         current=body.current_password.get_secret_value(),

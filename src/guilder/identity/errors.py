@@ -16,6 +16,30 @@ class Unauthenticated(GuilderError):
         super().__init__("Send a valid access token as `Authorization: Bearer <token>`.")
 
 
+class Forbidden(GuilderError):
+    """The user's role, and the scopes of the key if one is used, allow what the request does."""
+
+    code = "forbidden"
+    kind = Kind.FORBIDDEN
+    title = "Not allowed"
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"This needs the permission `{permission}`, which you have not got.")
+
+
+class CsrfRefused(GuilderError):
+    """Whoever changes something with a cookie shows that a page of ours asks for it: the browser
+    names our own site, and `CSRF-Token` has what the cookie `__Host-guilder-csrf` holds.
+    """
+
+    code = "csrf_refused"
+    kind = Kind.FORBIDDEN
+    title = "The request may come from another site"
+
+    def __init__(self) -> None:
+        super().__init__("Send `CSRF-Token` with the value of the cookie `__Host-guilder-csrf`.")
+
+
 class InvalidCredentials(GuilderError):
     """The password is that of the account named. An unknown account gets the same answer, and so
     does, where that is asked for, one that has shown neither its address nor its number.

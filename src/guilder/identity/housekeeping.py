@@ -5,7 +5,11 @@ attempts that lie far back, and codes and links that have expired.
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from guilder.identity.factors.models import Challenge, TrustedDevice
+from guilder.identity.factors.passkey_models import PasskeyChallenge
 from guilder.identity.models import (
+    ContactChange,
+    KnownDevice,
     MailLink,
     OneTimeCode,
     RegistrationAnswer,
@@ -13,6 +17,7 @@ from guilder.identity.models import (
     SpentCode,
     Throttle,
 )
+from guilder.identity.outside.models import OutsideAnswer, OutsideAttempt
 from guilder.kernel.clock import Clock
 from guilder.storage.base import Document, Range, Storage
 
@@ -24,10 +29,17 @@ _AFTER_EXPIRY = timedelta(days=1)
 _DUE: tuple[tuple[type[Document], str, timedelta], ...] = (
     (RegistrationAnswer, "expires_at", timedelta()),
     (Session, "expires_at", _AFTER_EXPIRY),
+    (KnownDevice, "expires_at", timedelta()),
     (Throttle, "expires_at", timedelta()),
     (OneTimeCode, "kept_until", timedelta()),
     (SpentCode, "kept_until", timedelta()),
     (MailLink, "kept_until", timedelta()),
+    (ContactChange, "expires_at", timedelta()),
+    (PasskeyChallenge, "kept_until", timedelta()),
+    (Challenge, "kept_until", timedelta()),
+    (TrustedDevice, "expires_at", timedelta()),
+    (OutsideAttempt, "expires_at", timedelta()),
+    (OutsideAnswer, "expires_at", timedelta()),
 )
 """What is removed, by which time, and how long after it."""
 

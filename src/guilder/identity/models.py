@@ -1,10 +1,12 @@
 """The stored records of identity, and the plain values its service hands out."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from guilder.identity.roles import Role
 from guilder.identity.throttle_rules import Tally
 from guilder.kernel.ids import SessionId, UserId, WalletId
 from guilder.storage.base import Document
@@ -34,6 +36,7 @@ class User(Document, frozen=True, kw_only=True):
 
     collection: ClassVar[str] = "users"
     unique: ClassVar[tuple[tuple[str, ...], ...]] = (("email_key",), ("phone_key",))
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("rights_changed_at",),)
     sealed: ClassVar[tuple[str, ...]] = ("email", "phone")
 
     name: str
@@ -54,6 +57,18 @@ class User(Document, frozen=True, kw_only=True):
     phone_verified_at: datetime | None = None
     credentials_version: int = 0
     """Raised to end every session that was opened with what is not to be trusted any more."""
+    role: Role = Role.USER
+    rights_version: int = 0
+    """Raised to have every access token refused that was made before; a refresh makes the next."""
+    rights_changed_at: datetime | None = None
+    """When it was last raised: how other processes find it."""
+
+    closed_at: datetime | None = None
+    """When the account was closed and the user erased; see `erasure`."""
+
+    def with_rights_changed(self, at: datetime) -> "User":
+        """Return the user with access tokens of now refused; `Revocations.change` hears of it."""
+        return replace(self, rights_version=self.rights_version + 1, rights_changed_at=at)
 
     @property
     def user_id(self) -> UserId:
@@ -81,6 +96,7 @@ class Session(Document, frozen=True, kw_only=True):
         ("expires_at",),
         ("user_id", "created_at"),
     )
+    sealed: ClassVar[tuple[str, ...]] = ("place",)
 
     user_id: UserId
     wallet_id: WalletId
@@ -89,19 +105,45 @@ class Session(Document, frozen=True, kw_only=True):
     token_hash: str
     """SHA-256 of the latest refresh token's secret, in hex."""
     rotated_at: datetime
-    """When the latest refresh token was given out."""
+    """When the latest refresh token was given out: the session's last use."""
     expires_at: datetime
     """The end whatever happens: refreshing does not move it."""
     revoked_at: datetime | None = None
     revoked_because: str | None = None
-    """`signed_out`, `refresh_token_reused` or `credentials_changed`."""
+    """A word of `session_ends`."""
     credentials_version: int = 0
     """The user's, when it was opened or last carried over."""
+    device: str = ""
+    """Words for the device of its last use: see `devices`."""
+    place: str | None = None
+    """Where that was, coarse and sealed."""
 
     @property
     def session_id(self) -> SessionId:
         """The id under its own type."""
         return SessionId(self.id)
+
+    def is_live(self, now: datetime, idle: timedelta | None) -> bool:
+        """Tell whether it has neither been ended nor run out, unused for `idle` or at all."""
+        is_idle = idle is not None and now - self.rotated_at >= idle
+        return self.revoked_at is None and now < self.expires_at and not is_idle
+
+    def is_outdated(self, user: User) -> bool:
+        """Tell whether the user has changed credentials since it was opened."""
+        return self.credentials_version < user.credentials_version
+
+
+class KnownDevice(Document, frozen=True, kw_only=True):
+    """A device from which a user has signed in; its id is the SHA-256 of user and device token."""
+
+    collection: ClassVar[str] = "known_devices"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("expires_at",), ("user_id",))
+
+    user_id: UserId
+    credentials_version: int
+    """The user's, when it was first seen: one that has changed them since does not know it."""
+    expires_at: datetime
+    """Removed some time after this."""
 
 
 class RegistrationAnswer(Document, frozen=True, kw_only=True):
@@ -184,13 +226,31 @@ class MailLink(Document, frozen=True, kw_only=True):
     """It works before this, and is removed some time after."""
 
 
+class ContactChange(Document, frozen=True, kw_only=True):
+    """An address or number that waits to be confirmed. One per user and channel, as its id says."""
+
+    collection: ClassVar[str] = "contact_changes"
+    indexes: ClassVar[tuple[tuple[str, ...], ...]] = (("user_id",), ("expires_at",))
+    sealed: ClassVar[tuple[str, ...]] = ("contact",)
+
+    user_id: UserId
+    contact: str
+    """In its normal form, sealed."""
+    credentials_version: int
+    """The user's, when it was begun: with a new password it is over."""
+    expires_at: datetime
+    """Removed some time after this."""
+
+
 MODELS: tuple[type[Document], ...] = (
     User,
     Session,
+    KnownDevice,
     RegistrationAnswer,
     Throttle,
     OneTimeCode,
     SpentCode,
     MailLink,
+    ContactChange,
 )
 """For `Storage.migrate`."""

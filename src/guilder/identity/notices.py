@@ -1,6 +1,8 @@
 """What identity tells people: codes and links they asked for, and changes they should know of."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from guilder.identity.addresses import Addresses, Contact
 from guilder.identity.codes import TTL_MAX_S
@@ -84,8 +86,21 @@ class Notices:
             is_decoy=user_id is None,
         )
 
-    async def tell(self, transaction: Transaction, user: User, template: str) -> None:
-        """Tell a user what has happened: by e-mail, or by SMS where there is no address."""
+    async def tell(
+        self,
+        transaction: Transaction,
+        user: User,
+        template: str,
+        values: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Tell a user what has happened: by e-mail, or by SMS where there is no address.
+
+        Args:
+            transaction: Of what has happened.
+            user: Whom.
+            template: One of the outbox's.
+            values: Of the template, beside the time.
+        """
         contact = self._addresses.contact_of(user, Channel.EMAIL) or self._addresses.contact_of(
             user, Channel.SMS
         )
@@ -96,7 +111,7 @@ class Notices:
             channel=contact.channel,
             to=contact.text,
             template=template,
-            values={"at": for_people(self._clock())},
+            values={**values, "at": for_people(self._clock())},
             user_id=user.user_id,
         )
 

@@ -18,12 +18,12 @@ from guilder.identity.errors import (
     PasswordWrong,
     Unauthenticated,
 )
-from guilder.identity.models import Session, User
+from guilder.identity.models import User
 from guilder.identity.notices import Notices
 from guilder.identity.passwords import Passwords
 from guilder.identity.sessions import Sessions
 from guilder.identity.throttles import SIGN_IN, Throttles
-from guilder.identity.user_changes import UserChanges
+from guilder.identity.user_changes import UserChanges, carry_over
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest, Unavailable
 from guilder.kernel.ids import UserId, new_id
@@ -32,7 +32,8 @@ from guilder.storage.base import Storage, Transaction
 
 RECOVERY_TTL_S = 1800
 """For how long a link in a mail sets a password."""
-_PURPOSE = "password_reset"
+PASSWORD_RESET = "password_reset"  # noqa: S105 - the name of a purpose
+"""The purpose of links in recovery mails."""
 _REQUEST = "recovery_request"
 _CHANGE = "password_change"
 _log = structlog.get_logger(__name__)
@@ -104,7 +105,10 @@ class Recovery:
         subject = user.id if user else new_id("user")
         async with self._storage.transaction() as transaction:
             token = await self._links.issue(
-                purpose=_PURPOSE, subject=subject, ttl_s=RECOVERY_TTL_S, transaction=transaction
+                purpose=PASSWORD_RESET,
+                subject=subject,
+                ttl_s=RECOVERY_TTL_S,
+                transaction=transaction,
             )
             await self._notices.reset(
                 transaction,
@@ -130,7 +134,7 @@ class Recovery:
             InvalidRequest: The password is too easy to guess. The token is still good.
             PasswordChecksBusy: Too many passwords are being checked.
         """
-        user_id = UserId(await self._links.subject_of(purpose=_PURPOSE, token=token))
+        user_id = UserId(await self._links.subject_of(purpose=PASSWORD_RESET, token=token))
         user = await self._users.get(user_id)
         if user is None:
             raise LinkInvalid
@@ -142,13 +146,15 @@ class Recovery:
             return _with_password(verified, password_hash)
 
         async def also(transaction: Transaction, changed: User) -> None:
-            await self._links.redeem(purpose=_PURPOSE, token=token, transaction=transaction)
-            await self._links.revoke(purpose=_PURPOSE, subject=user_id, transaction=transaction)
+            await self._links.redeem(purpose=PASSWORD_RESET, token=token, transaction=transaction)
+            await self._links.revoke(
+                purpose=PASSWORD_RESET, subject=user_id, transaction=transaction
+            )
             await self._notices.tell(transaction, changed, "password_changed")
             await self._record(transaction, changed, because="recovery", client=client)
 
         changed = await self._changes.change(user_id, recovered, also=also)
-        await self._sessions.end_all(user_id)
+        await self._sessions.end_all(user_id, client=client)
         for key in (changed.email_key, changed.phone_key):
             if key is not None:
                 await self._throttles.clear(SIGN_IN, account=key)
@@ -177,13 +183,15 @@ class Recovery:
             return _with_password(latest, password_hash)
 
         async def also(transaction: Transaction, changed: User) -> None:
-            await _carry_over(transaction, principal, changed)
-            await self._links.revoke(purpose=_PURPOSE, subject=user.id, transaction=transaction)
+            await carry_over(transaction, principal, changed)
+            await self._links.revoke(
+                purpose=PASSWORD_RESET, subject=user.id, transaction=transaction
+            )
             await self._notices.tell(transaction, changed, "password_changed")
             await self._record(transaction, changed, because="change", client=client)
 
         await self._changes.change(user.user_id, changed_by, also=also)
-        await self._sessions.end_all(user.user_id)
+        await self._sessions.end_all(user.user_id, client=client)
         _log.info("password_changed", user_id=user.id)
 
     async def _prove(self, user: User, password: str, client: str | None) -> None:
@@ -235,11 +243,3 @@ def _with_password(user: User, password_hash: str) -> User:
     return replace(
         user, password_hash=password_hash, credentials_version=user.credentials_version + 1
     )
-
-
-async def _carry_over(transaction: Transaction, principal: Principal, user: User) -> None:
-    """Let the session that changes the password go on."""
-    sessions = transaction.documents(Session)
-    session = await sessions.get(principal.session_id)
-    if session is not None:
-        await sessions.replace(replace(session, credentials_version=user.credentials_version))

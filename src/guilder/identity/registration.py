@@ -10,6 +10,7 @@ registering.
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -31,6 +32,7 @@ from guilder.identity.notices import Notices
 from guilder.identity.password_hashers import salt_of
 from guilder.identity.passwords import Passwords
 from guilder.identity.throttles import REGISTER_AGAIN, Throttles
+from guilder.identity.user_changes import Also
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest, Unavailable
 from guilder.kernel.ids import UserId, WalletId, derived_uuid, encode_id, new_id
@@ -43,6 +45,7 @@ from guilder.vault.vault import derived_key
 OnRegistered: TypeAlias = Callable[[Transaction, User], Awaitable[None]]
 """Called with each new user inside the transaction that stores it."""
 
+_TOKEN_BYTES = 32
 _ATTEMPTS = 4
 """Each lost race (address, number, key) shows another's record at the next look: one to spare."""
 
@@ -103,8 +106,15 @@ class Registrar:
         self._fingerprint_key = derived_key(config.pepper, "registration-fingerprint")
         self._answer_ttl = timedelta(seconds=config.registration_ttl_s)
 
-    async def register(self, application: Application, *, key: str | None) -> Registration:
+    async def register(
+        self, application: Application, *, key: str | None, client: str | None = None
+    ) -> Registration:
         """Store a user or answer as if.
+
+        Args:
+            application: As typed.
+            key: The client's idempotency key.
+            client: Its address, for the record; None if there is none.
 
         Raises:
             InvalidRequest: Fields that no user may have, all of them at once.
@@ -116,11 +126,45 @@ class Registrar:
         may_compare = await self._counts(self._addresses.email_key(normal.email))
         for _ in range(_ATTEMPTS):
             try:
-                return await self._attempt(application, normal, key, may_compare=may_compare)
+                return await self._attempt(
+                    application, normal, key, may_compare=may_compare, client=client
+                )
             except DuplicateDocument:
                 # Somebody was faster. The next look sees their record and answers from it.
                 continue
         raise Unavailable(retry_after_s=1)
+
+    async def admit(
+        self, *, name: str, verified_email: str, client: str | None, also: Also
+    ) -> User:
+        """Store a new user whom somebody else vouches for. There is no password that works.
+
+        Args:
+            name: In normal form.
+            verified_email: In normal form; known to be the user's.
+            client: The client's address, for the record.
+            also: Called with the new user in the transaction that stores it.
+
+        Raises:
+            DuplicateDocument: Somebody has the address, or by `also`.
+            PasswordChecksBusy: Too many passwords are being hashed.
+        """
+        user = self._new_user(_Normal(name=name, email=verified_email, phone=None))
+        nobodys = await self._passwords.hash(secrets.token_urlsafe(_TOKEN_BYTES))
+        user = replace(user, password_hash=nobodys, email_verified_at=user.created_at)
+        async with self._storage.transaction() as transaction:
+            await transaction.documents(User).insert(user)
+            for hook in self._on_registered:
+                await hook(transaction, user)
+            await self._audit.record(
+                "user.registered",
+                actor=user.id,
+                subject=user.id,
+                address=client,
+                transaction=transaction,
+            )
+            await also(transaction, user)
+        return user
 
     async def _counts(self, account: str) -> bool:
         """Count a try at the account's password; tell whether it may be compared."""
@@ -146,7 +190,13 @@ class Registrar:
         return _Normal(name=name, email=email, phone=phone)
 
     async def _attempt(
-        self, application: Application, normal: "_Normal", key: str | None, *, may_compare: bool
+        self,
+        application: Application,
+        normal: "_Normal",
+        key: str | None,
+        *,
+        may_compare: bool,
+        client: str | None,
     ) -> Registration:
         answer_id = _answer_id(key)
         earlier = await self._answers.get(answer_id)
@@ -167,7 +217,7 @@ class Registrar:
             # For a taken address this very record is the decoy: made alike, and not stored.
             record = self._addresses.record(user)
         answer = self._answer(answer_id, application, password_hash, record, user.created_at)
-        await self._store(answer, user, holder)
+        await self._store(answer, user, holder, client)
         return Registration(record=record, is_replayed=False)
 
     def _new_user(self, normal: "_Normal") -> User:
@@ -193,7 +243,9 @@ class Registrar:
             raise IdempotencyKeyReused
         return Registration(record=self._addresses.answer_of(earlier), is_replayed=True)
 
-    async def _store(self, answer: RegistrationAnswer, user: User, holder: User | None) -> None:
+    async def _store(
+        self, answer: RegistrationAnswer, user: User, holder: User | None, client: str | None
+    ) -> None:
         """Store the answer, and the user unless somebody holds the address or the number."""
         async with self._storage.transaction() as transaction:
             await transaction.documents(RegistrationAnswer).insert(answer)
@@ -203,6 +255,7 @@ class Registrar:
                 actor=UNKNOWN if holder else user.id,
                 subject=holder.id if holder else user.id,
                 outcome="refused" if holder else "done",
+                address=client,
                 transaction=transaction,
             )
             if holder is None:

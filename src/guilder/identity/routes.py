@@ -4,7 +4,8 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Header, Request, Response
 
-from guilder.identity.authentication import CurrentUser
+from guilder.identity.cookies import CLEAR_SITE_DATA
+from guilder.identity.devices import TOKEN_HEADER, device_of
 from guilder.identity.errors import (
     InvalidCredentials,
     PasswordChecksBusy,
@@ -13,6 +14,8 @@ from guilder.identity.errors import (
     TooManyAttempts,
     Unauthenticated,
 )
+from guilder.identity.factors.errors import SecondFactorRequired
+from guilder.identity.permissions import Permission, Principal, needs, public
 from guilder.identity.registration import Application
 from guilder.identity.schemas import LoginBody, RefreshBody, RegisterBody, SignInAnswer, UserAnswer
 from guilder.identity.service import IdentityService
@@ -39,6 +42,14 @@ IdempotencyKey = Annotated[
         description="1 to 255 printable ASCII characters, made by the client.",
     ),
 ]
+DeviceToken = Annotated[
+    str | None,
+    Header(
+        alias=TOKEN_HEADER,
+        description="The `device_token` of an earlier sign-in from this device.",
+    ),
+]
+"""Shows the header in OpenAPI; `devices.device_of` reads it."""
 
 
 def identity_of(request: Request) -> IdentityService:
@@ -54,6 +65,7 @@ def identity_of(request: Request) -> IdentityService:
         *_BODY_ERRORS, IdempotencyKeyReused, PasswordChecksBusy, TooManyAttempts
     ),
 )
+@public
 async def register(
     body: RegisterBody, request: Request, response: Response, key: IdempotencyKey = None
 ) -> UserAnswer:
@@ -84,14 +96,20 @@ async def register(
     "/login",
     summary="Sign in",
     responses=error_responses(
-        *_BODY_ERRORS, InvalidCredentials, PasswordChecksBusy, TooManyAttempts
+        *_BODY_ERRORS,
+        InvalidCredentials,
+        PasswordChecksBusy,
+        SecondFactorRequired,
+        TooManyAttempts,
     ),
 )
+@public
 async def login(
     body: LoginBody,
     request: Request,
     response: Response,
     _key: IdempotencyKey = None,
+    _device: DeviceToken = None,
 ) -> SignInAnswer:
     """Open a session with an e-mail address or phone number and the password.
 
@@ -107,6 +125,7 @@ async def login(
         phone=body.phone,
         password=body.password.get_secret_value(),
         client=address_of(request),
+        device=device_of(request),
     )
     response.headers["Cache-Control"] = "no-store"
     return SignInAnswer.of(sign_in)
@@ -117,6 +136,7 @@ async def login(
     summary="Refresh a session",
     responses=error_responses(*_BODY_ERRORS, RefreshTokenInvalid, RefreshTokenReused),
 )
+@public
 async def refresh(
     body: RefreshBody, request: Request, response: Response, _key: IdempotencyKey = None
 ) -> SignInAnswer:
@@ -125,7 +145,11 @@ async def refresh(
     An `Idempotency-Key` is accepted and not needed: for 10 seconds a repeated request gets the same
     refresh token again, so that a lost answer loses no session.
     """
-    sign_in = await identity_of(request).refresh(body.refresh_token.get_secret_value())
+    sign_in = await identity_of(request).refresh(
+        body.refresh_token.get_secret_value(),
+        client=address_of(request),
+        device=device_of(request),
+    )
     response.headers["Cache-Control"] = "no-store"
     return SignInAnswer.of(sign_in)
 
@@ -136,13 +160,20 @@ async def refresh(
     summary="Sign out",
     responses=error_responses(*_BODY_ERRORS),
 )
-async def logout(body: RefreshBody, request: Request, _key: IdempotencyKey = None) -> None:
+@public
+async def logout(
+    body: RefreshBody, request: Request, response: Response, _key: IdempotencyKey = None
+) -> None:
     """End a session: its refresh tokens and, within a second everywhere, its access tokens.
 
     Answers alike for unknown tokens. An `Idempotency-Key` is accepted and not needed:
     ending a session twice ends it once.
     """
-    await identity_of(request).logout(body.refresh_token.get_secret_value())
+    await identity_of(request).logout(
+        body.refresh_token.get_secret_value(), client=address_of(request)
+    )
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Clear-Site-Data"] = CLEAR_SITE_DATA
 
 
 @router.get(
@@ -150,7 +181,11 @@ async def logout(body: RefreshBody, request: Request, _key: IdempotencyKey = Non
     summary="Show the signed-in user",
     responses=error_responses(Unauthenticated, RateLimited, Unavailable),
 )
-async def show_me(request: Request, response: Response, principal: CurrentUser) -> UserAnswer:
+async def show_me(
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.PROFILE_READ)],
+) -> UserAnswer:
     """Return the user whose access token this is."""
     user = await identity_of(request).get_user(principal.user_id)
     if user is None:

@@ -129,6 +129,7 @@ class SignInAnswer(BaseModel):
                     "refresh_token": _EXAMPLE_REFRESH,
                     "refresh_expires_in": 2_592_000,
                     "user": _EXAMPLE_USER,
+                    "device_token": "<43 characters>",
                 }
             ]
         }
@@ -140,6 +141,10 @@ class SignInAnswer(BaseModel):
     refresh_token: str = Field(description="For `/v1/auth/refresh`, once.")
     refresh_expires_in: int = Field(description="Seconds until the session ends whatever happens.")
     user: UserAnswer
+    device_token: str | None = Field(
+        description="After a sign-in: keep it for as long as the device lives, and send it as "
+        "`Device-Token` with the next one, or the user is told of a new device."
+    )
 
     @classmethod
     def of(cls, sign_in: SignIn) -> "SignInAnswer":
@@ -151,4 +156,5 @@ class SignInAnswer(BaseModel):
             refresh_token=sign_in.refresh_token,
             refresh_expires_in=sign_in.refresh_expires_in_s,
             user=UserAnswer.of(sign_in.user),
+            device_token=sign_in.device_token,
         )

@@ -1,44 +1,41 @@
 """Identity's use-cases behind one door: register, sign in, refresh, sign out, and find a user."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import structlog
-from msgspec.structs import replace
 
-from guilder.audit.rules import UNKNOWN
 from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
 from guilder.identity.addresses import Addresses, Contact
 from guilder.identity.authentication import Principal
-from guilder.identity.code_sign_in import CodeSignIn
-from guilder.identity.codes import Links, OneTimeCodes
 from guilder.identity.config import IdentityConfig
-from guilder.identity.contacts import Contacts
-from guilder.identity.errors import InvalidCredentials, PasswordChecksBusy, Unauthenticated
+from guilder.identity.devices import NO_DEVICE, Device, Devices
+from guilder.identity.errors import PasswordChecksBusy, Unauthenticated
+from guilder.identity.factor_parts import factor_parts
+from guilder.identity.factors.passkey_parts import passkey_parts
+from guilder.identity.factors.service import SecondFactors
+from guilder.identity.from_config import access_tokens_of, codes_of, throttles_of
+from guilder.identity.ground import Ground
 from guilder.identity.housekeeping import Housekeeping
 from guilder.identity.models import User, UserRecord
 from guilder.identity.notices import Notices
+from guilder.identity.own_sessions import OwnSessions
 from guilder.identity.passwords import Passwords
-from guilder.identity.recovery import Recovery
 from guilder.identity.registration import Application, OnRegistered, Registrar, Registration
 from guilder.identity.revocations import Revocations
+from guilder.identity.session_ends import SessionEnds
 from guilder.identity.sessions import Sessions, SignIn
-from guilder.identity.throttle_rules import ThrottlePolicy
-from guilder.identity.throttles import REGISTER, SIGN_IN, Throttles
-from guilder.identity.tokens import AccessTokens
+from guilder.identity.throttles import REGISTER
+from guilder.identity.ways_in import ways_in
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest
 from guilder.kernel.ids import UserId
 from guilder.ledger.background import BackgroundTask
 from guilder.notifications.outbox import Outbox
 from guilder.storage.base import Storage
-from guilder.storage.errors import VersionConflict
-from guilder.vault.vault import Vault, derived_key
+from guilder.vault.vault import Vault
 
 _SWEEP_EVERY_MS = 600_000
-_NEVER = 1_000_000
-"""Failures in a row that nobody reaches."""
 
 _log = structlog.get_logger(__name__)
 
@@ -51,8 +48,18 @@ class IdentityService:
         codes: One-time codes that people type.
         links: Tokens of links in messages.
         contacts: Shows that addresses and numbers are their users' own.
+        contact_changes: Puts others in their place.
+        password_sign_in: Lets people in with a password.
         code_sign_in: Lets people in with a code.
         recovery: Sets new passwords.
+        outside: Lets people in by accounts at other companies.
+        sessions: Opened by every way in.
+        own_sessions: Lists and ends them for those who have them.
+        challenges: Asks for factors, and looks at what is given.
+        step_up: Asks for fresh ones before what matters.
+        factors: The second factors of signed-in users.
+        passkeys: Those of signed-in users.
+        passkey_proofs: Lets people in with one, and asks for one.
 
     Invariants:
         Registering and signing in cost one password hash each and answer alike, whether an account
@@ -86,34 +93,27 @@ class IdentityService:
         self._clock = clock
         self._addresses = Addresses(vault)
         self._passwords = Passwords(config)
-        self.throttles = _throttles(storage, clock, config, config.throttles)
-        code_key = derived_key(config.pepper, "one-time-codes")
-        self.codes = OneTimeCodes(storage, clock=clock, key=code_key)
-        self.links = Links(storage, clock=clock, key=code_key)
+        self.throttles = throttles_of(config, storage, clock)
+        self.codes, self.links = codes_of(config, storage, clock)
         self._notices = Notices(
             outbox or Outbox(storage, vault=vault, clock=clock),
             addresses=self._addresses,
             clock=clock,
         )
-        self._is_verified_required = config.verified_contact_required
-        self._access_tokens = _access_tokens(config, clock)
-        self._revocations = Revocations(
-            storage=storage,
-            clock=clock,
-            access_ttl_s=config.access_ttl_s,
-            poll_s=config.revocation_poll_s,
-            stale_s=config.revocation_stale_s,
-        )
-        self._sessions = Sessions(
+        ground = Ground(
             storage=storage,
             clock=clock,
             config=config,
-            access_tokens=self._access_tokens,
-            revocations=self._revocations,
+            vault=vault,
             addresses=self._addresses,
-            audit=self._audit,
+            passwords=self._passwords,
+            throttles=self.throttles,
+            codes=self.codes,
+            links=self.links,
             notices=self._notices,
+            audit=self._audit,
         )
+        self._make_sessions(ground)
         self._registrar = Registrar(
             storage=storage,
             clock=clock,
@@ -126,49 +126,88 @@ class IdentityService:
             codes=self.codes,
             notices=self._notices,
         )
-        self._make_ways_in(storage, config)
+        ways = ways_in(
+            ground, sessions=self.sessions, devices=self._devices, registrar=self._registrar
+        )
+        self.contacts, self.contact_changes = ways.contacts, ways.contact_changes
+        self.password_sign_in, self.code_sign_in = ways.password_sign_in, ways.code_sign_in
+        self.recovery, self.outside = ways.recovery, ways.outside
+        self._make_factors(ground)
         sweep = Housekeeping(storage=storage, clock=clock).sweep
         self._sweeper = BackgroundTask("identity-sweep", sweep, every_ms=_SWEEP_EVERY_MS)
 
-    def _make_ways_in(self, storage: Storage, config: IdentityConfig) -> None:
-        """Make what lets people in without a password, and gives them a new one."""
-        # Asking for a code is no failure: it waits longer and longer, and never refused for good.
-        patient = dataclasses.replace(config.throttles, consecutive_max=_NEVER)
-        requests = _throttles(storage, self._clock, config, patient)
-        self.contacts = Contacts(
-            storage=storage,
-            clock=self._clock,
-            addresses=self._addresses,
-            codes=self.codes,
-            throttles=self.throttles,
-            requests=requests,
-            notices=self._notices,
-            audit=self._audit,
-            sms_offered=config.sms_offered,
+    def _make_sessions(self, ground: Ground) -> None:
+        """Make what opens sessions, and what asks for a second factor before."""
+        self._access_tokens = access_tokens_of(ground.config, ground.clock)
+        self._revocations = Revocations(
+            storage=ground.storage,
+            clock=ground.clock,
+            access_ttl_s=ground.config.access_ttl_s,
+            poll_s=ground.config.revocation_poll_s,
+            stale_s=ground.config.revocation_stale_s,
         )
-        self.code_sign_in = CodeSignIn(
-            storage=storage,
-            clock=self._clock,
-            codes=self.codes,
-            throttles=self.throttles,
-            requests=requests,
-            notices=self._notices,
-            passwords=self._passwords,
-            sessions=self._sessions,
+        ends = SessionEnds(
+            storage=ground.storage,
+            clock=ground.clock,
+            revocations=self._revocations,
             audit=self._audit,
         )
-        self.recovery = Recovery(
-            storage=storage,
-            clock=self._clock,
-            addresses=self._addresses,
-            links=self.links,
+        self._devices = Devices(ground.storage, clock=ground.clock)
+        self.factor_parts = factor_parts(
+            storage=ground.storage,
+            clock=ground.clock,
+            config=ground.config,
+            vault=ground.vault,
             throttles=self.throttles,
-            requests=requests,
-            notices=self._notices,
             passwords=self._passwords,
-            sessions=self._sessions,
+            notices=self._notices,
             audit=self._audit,
-            page=config.recovery_page,
+        )
+        self.challenges = self.factor_parts.challenges
+        self.step_up = self.factor_parts.step_up
+        self.own_sessions = OwnSessions(
+            storage=ground.storage,
+            clock=ground.clock,
+            config=ground.config,
+            ends=ends,
+            addresses=ground.addresses,
+        )
+        self.sessions = Sessions(
+            gate=self.challenges,
+            storage=ground.storage,
+            clock=ground.clock,
+            config=ground.config,
+            access_tokens=self._access_tokens,
+            ends=ends,
+            devices=self._devices,
+            addresses=self._addresses,
+            audit=self._audit,
+            notices=self._notices,
+        )
+
+    def _make_factors(self, ground: Ground) -> None:
+        """Make what signed-in users do with their second factors."""
+        self.factors = SecondFactors(
+            self.factor_parts,
+            storage=ground.storage,
+            clock=ground.clock,
+            addresses=self._addresses,
+            sessions=self.sessions,
+            throttles=self.throttles,
+            notices=self._notices,
+            audit=self._audit,
+        )
+        self.passkeys, self.passkey_proofs = passkey_parts(
+            self.factor_parts,
+            storage=ground.storage,
+            clock=ground.clock,
+            config=ground.config,
+            vault=ground.vault,
+            addresses=self._addresses,
+            sessions=self.sessions,
+            throttles=self.throttles,
+            notices=self._notices,
+            audit=self._audit,
         )
 
     async def start(self) -> None:
@@ -180,17 +219,19 @@ class IdentityService:
         """End the background work and the hashing threads."""
         await self._sweeper.stop()
         await self._revocations.stop()
+        await self.outside.aclose()
         self._passwords.close()
 
     def principal(self, access_token: str) -> Principal:
         """Return whose access token it is, without any I/O.
 
         Raises:
-            Unauthenticated: It is not valid, or its session has ended.
+            Unauthenticated: It is not valid, its session has ended, or rights have changed since.
             Unavailable: It has not been possible for long to learn which sessions ended.
         """
         principal = self._access_tokens.verify(access_token)
-        if self._revocations.is_revoked(principal.session_id):
+        ended = principal.session_id is None or self._revocations.is_revoked(principal.session_id)
+        if ended or self._revocations.is_outdated(principal.user_id, principal.rights_version):
             raise Unauthenticated
         return principal
 
@@ -216,7 +257,9 @@ class IdentityService:
         """
         await self.throttles.check(REGISTER, account=None, address=client)
         try:
-            registration = await self._registrar.register(application, key=idempotency_key)
+            registration = await self._registrar.register(
+                application, key=idempotency_key, client=client
+            )
         except (InvalidRequest, PasswordChecksBusy):
             await self.throttles.taken_back(REGISTER, account=None, address=client)
             raise
@@ -230,6 +273,7 @@ class IdentityService:
         email: str | None = None,
         phone: str | None = None,
         client: str | None = None,
+        device: Device = NO_DEVICE,
     ) -> SignIn:
         """Open a session for whoever knows the password.
 
@@ -238,6 +282,7 @@ class IdentityService:
             email: Either this or
             phone: this.
             client: The client's address; None where only tries at the account are counted.
+            device: What the request says about its device.
 
         Raises:
             InvalidRequest: Neither or both are given, or one that cannot exist.
@@ -246,49 +291,38 @@ class IdentityService:
             PasswordChecksBusy: Too many passwords are being checked.
         """
         contact = self._addresses.named(email=email, phone=phone)
-        if not rules.is_password_usable(password):
-            await self._audit.record(
-                "sign_in.refused", actor=UNKNOWN, subject=UNKNOWN, outcome="refused"
-            )
-            raise InvalidCredentials
-        await self.throttles.check(SIGN_IN, account=contact.key, address=client)
-        user = await self._users.find_one(contact.where)
-        password_hash = user.password_hash if user else None
-        try:
-            matches = await self._passwords.verify(password, password_hash)
-        except PasswordChecksBusy:
-            await self.throttles.taken_back(SIGN_IN, account=contact.key, address=client)
-            raise
-        # Not confirmed: refused and counted as a wrong password is, or it would tell it is right.
-        if not matches or user is None or not self._may_enter(user):
-            await self.throttles.failed(SIGN_IN, account=contact.key, address=client)
-            _log.info("sign_in_refused", user_id=user.id if user else None)
-            subject = user.id if user else UNKNOWN
-            await self._audit.record(
-                "sign_in.refused", actor=UNKNOWN, subject=subject, outcome="refused"
-            )
-            raise InvalidCredentials
-        await self.throttles.succeeded(SIGN_IN, account=contact.key, address=client)
-        user = await self._with_current_hash(user, password)
-        _log.info("signed_in", user_id=user.id)
-        return await self._sessions.open(user)
+        return await self.password_sign_in.login(contact, password, client=client, device=device)
 
-    async def refresh(self, refresh_token: str) -> SignIn:
+    async def refresh(
+        self, refresh_token: str, *, client: str | None = None, device: Device = NO_DEVICE
+    ) -> SignIn:
         """Replace a refresh token; one replaced a moment ago gets the same successor again.
 
         Raises:
             RefreshTokenInvalid: Not ours, or its session is over.
             RefreshTokenReused: Replaced before, and the grace is over. The session is ended.
         """
-        return await self._sessions.refresh(refresh_token)
+        return await self.sessions.refresh(refresh_token, client=client, device=device)
 
-    async def logout(self, refresh_token: str) -> None:
+    async def logout(self, refresh_token: str, *, client: str | None = None) -> None:
         """End the session of a refresh token, if it is one of ours. Done twice, it is done once."""
-        await self._sessions.end(refresh_token)
+        await self.sessions.end(refresh_token, client=client)
 
     async def get_user(self, user_id: UserId) -> User | None:
         """Return a user."""
         return await self._users.get(user_id)
+
+    def rights_changed(self, user: User) -> None:
+        """Refuse at once in this process what was made of rights that `user` has not any more.
+
+        Call it after a change with `User.with_rights_changed` is stored; other processes follow
+        within a second by themselves.
+        """
+        self._revocations.change(user)
+
+    def is_outdated(self, user_id: UserId, rights_version: int) -> bool:
+        """Tell whether a user's rights have changed since a version of them; no I/O."""
+        return self._revocations.is_outdated(user_id, rights_version)
 
     def record_of(self, user: User) -> UserRecord:
         """Return what the user may see of their own record: address and number opened."""
@@ -323,39 +357,3 @@ class IdentityService:
         named = self._addresses.named(email=email, phone=phone)
         self.contacts.check_offered(named.channel)
         return named
-
-    def _may_enter(self, user: User) -> bool:
-        return user.is_verified or not self._is_verified_required
-
-    async def _with_current_hash(self, user: User, password: str) -> User:
-        if not self._passwords.needs_rehash(user.password_hash):
-            return user
-        password_hash = await self._passwords.hash(password)
-        try:
-            return await self._users.replace(replace(user, password_hash=password_hash))
-        except VersionConflict:
-            # Somebody changed the user meanwhile; the hash is renewed at the next sign-in.
-            return user
-
-
-def _throttles(
-    storage: Storage, clock: Clock, config: IdentityConfig, policy: ThrottlePolicy
-) -> Throttles:
-    return Throttles(
-        storage,
-        clock=clock,
-        key=derived_key(config.pepper, "throttles"),
-        policy=policy,
-        counts_addresses=config.throttles_addresses,
-    )
-
-
-def _access_tokens(config: IdentityConfig, clock: Clock) -> AccessTokens:
-    return AccessTokens(
-        keys=config.signing_keys,
-        issuer=config.issuer,
-        audience=config.audience,
-        ttl_s=config.access_ttl_s,
-        clock=clock,
-        cache_size=config.claims_cache_size,
-    )

@@ -2,8 +2,8 @@
 
 import hmac
 from datetime import timedelta
+from typing import Protocol
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,6 +13,7 @@ from guilder.identity import rules
 from guilder.identity.addresses import Addresses
 from guilder.identity.authentication import Principal
 from guilder.identity.config import IdentityConfig
+from guilder.identity.devices import NO_DEVICE, Device, Devices, place_of
 from guilder.identity.errors import (
     InvalidCredentials,
     RefreshTokenInvalid,
@@ -21,19 +22,20 @@ from guilder.identity.errors import (
 from guilder.identity.models import Session, User, UserRecord
 from guilder.identity.notices import Notices
 from guilder.identity.refresh_tokens import RefreshToken, RefreshTokens
-from guilder.identity.revocations import Revocations
+from guilder.identity.session_ends import (
+    ATTEMPTS,
+    CREDENTIALS_CHANGED,
+    REFRESH_TOKEN_REUSED,
+    SIGNED_OUT,
+    SessionEnds,
+    every_session,
+)
 from guilder.identity.tokens import AccessTokens
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import Unavailable
 from guilder.kernel.ids import SessionId, UserId, new_id
-from guilder.storage.base import Range, Scalar, Storage, Transaction
+from guilder.storage.base import Storage
 from guilder.storage.errors import VersionConflict
-
-_ATTEMPTS = 16
-"""A session changes at most a few times in a row under us: it is rotated, then ended."""
-_PAGE = 200
-
-_log = structlog.get_logger(__name__)
 
 
 class SignIn(Struct, frozen=True, kw_only=True):
@@ -42,6 +44,7 @@ class SignIn(Struct, frozen=True, kw_only=True):
     Args:
         expires_in_s: Life of the access token.
         refresh_expires_in_s: What is left of the session.
+        device_token: At a sign-in, what this device shows at the next one.
     """
 
     access_token: str
@@ -49,10 +52,22 @@ class SignIn(Struct, frozen=True, kw_only=True):
     refresh_token: str
     refresh_expires_in_s: int
     user: UserRecord
+    device_token: str | None = None
 
     def __repr__(self) -> str:
         """Return nothing that signs anybody in."""
         return f"SignIn({self.user.id!r})"
+
+
+class SecondFactorGate(Protocol):
+    """What asks for a second factor before a session is opened; `Challenges` does."""
+
+    async def check_sign_in(self, user: User, *, client: str | None, device: Device) -> None:
+        """Return if the user has none, or need not give it on this device.
+
+        Raises:
+            SecondFactorRequired: With the challenge that asks for it.
+        """
 
 
 class Sessions:
@@ -65,12 +80,15 @@ class Sessions:
         clock: Clock,
         config: IdentityConfig,
         access_tokens: AccessTokens,
-        revocations: Revocations,
+        ends: SessionEnds,
+        devices: Devices,
         addresses: Addresses,
         audit: AuditTrail,
         notices: Notices,
+        gate: SecondFactorGate,
     ) -> None:
         """Take what sessions need; does nothing yet."""
+        self._gate = gate
         self._storage = storage
         self._audit = audit
         self._sessions = storage.documents(Session)
@@ -79,19 +97,68 @@ class Sessions:
         self._config = config
         self._access_tokens = access_tokens
         self._refresh_tokens = RefreshTokens(config.pepper)
-        self._revocations = revocations
+        self._ends = ends
+        self._devices = devices
         self._addresses = addresses
         self._notices = notices
 
-    async def open(self, user: User) -> SignIn:
-        """Store a new session of `user` and return its first tokens.
+    async def open(
+        self,
+        user: User,
+        *,
+        client: str | None = None,
+        device: Device = NO_DEVICE,
+        has_both_factors: bool = False,
+    ) -> SignIn:
+        """Store a new session of `user` and return its first tokens. Every way in ends here.
+
+        Whoever signs in from a device for the first time is given a token for it, and the user is
+        told.
+
+        Args:
+            user: As read before what they signed in with was checked.
+            client: The client's address; None if there is none.
+            device: What the request says about its device.
+            has_both_factors: The user has given a second factor too, or one that is two at once.
 
         Raises:
+            SecondFactorRequired: The user has a second factor, and has not given it.
             InvalidCredentials: What the user signed in with was replaced in this moment.
         """
-        now = self._clock()
+        if not has_both_factors:
+            await self._gate.check_sign_in(user, client=client, device=device)
         token = self._refresh_tokens.first(SessionId(new_id("session")))
-        session = Session(
+        session = self._new(user, token, client, device)
+        recognised = await self._devices.recognised(user, device)
+        is_news = recognised is None and await self._devices.is_told_of(user)
+        async with self._storage.transaction() as transaction:
+            await transaction.documents(Session).insert(session)
+            if recognised is None:
+                device_token = await self._devices.add(transaction, user)
+            else:
+                device_token = recognised.token
+            if is_news:
+                where = {"device": session.device, "place": place_of(client)}
+                await self._notices.tell(transaction, user, "new_device", values=where)
+            await self._audit.record(
+                "session.opened",
+                actor=user.id,
+                subject=user.id,
+                details={
+                    "session_id": session.id,
+                    "device": "known" if recognised else "new",
+                },
+                address=client,
+                transaction=transaction,
+            )
+        await self._check_still_good(session)
+        if recognised is not None:
+            await self._devices.keep(recognised)
+        return replace(self._sign_in(session, token, user), device_token=device_token)
+
+    def _new(self, user: User, token: RefreshToken, client: str | None, device: Device) -> Session:
+        now = self._clock()
+        return Session(
             id=token.session_id,
             user_id=user.user_id,
             wallet_id=user.wallet_id,
@@ -100,20 +167,11 @@ class Sessions:
             rotated_at=now,
             expires_at=now + self._config.refresh_ttl,
             credentials_version=user.credentials_version,
+            device=device.words,
+            place=self._addresses.sealed_place(token.session_id, place_of(client)),
             created_at=now,
             updated_at=now,
         )
-        async with self._storage.transaction() as transaction:
-            await transaction.documents(Session).insert(session)
-            await self._audit.record(
-                "session.opened",
-                actor=user.id,
-                subject=user.id,
-                details={"session_id": session.id},
-                transaction=transaction,
-            )
-        await self._check_still_good(session)
-        return self._sign_in(session, token, user)
 
     async def _check_still_good(self, session: Session) -> None:
         """Refuse a session that was opened while what opened it was replaced.
@@ -122,12 +180,19 @@ class Sessions:
         found by that, or the replacement is seen here.
         """
         user = await self._users.get(session.user_id)
-        if user is None or _is_outdated(session, user):
+        if user is None or session.is_outdated(user):
             await self.end_all(session.user_id)
             raise InvalidCredentials
 
-    async def refresh(self, text: str) -> SignIn:
+    async def refresh(
+        self, text: str, *, client: str | None = None, device: Device = NO_DEVICE
+    ) -> SignIn:
         """Replace a refresh token and return the session's new tokens.
+
+        Args:
+            text: As sent.
+            client: The client's address; None if there is none.
+            device: What the request says about its device.
 
         Invariants:
             However many requests send one token at once, its session has one valid token
@@ -140,91 +205,58 @@ class Sessions:
         token = self._refresh_tokens.read(text)
         if token is None:
             raise RefreshTokenInvalid
-        for _ in range(_ATTEMPTS):
+        for _ in range(ATTEMPTS):
             session = await self._sessions.get(token.session_id)
             if session is None:
                 raise RefreshTokenInvalid
+            seen = self._seen(session, client, device)
             try:
-                return await self._take_turn(session, token)
+                return await self._take_turn(session, token, seen, client)
             except VersionConflict:
                 # Another request changed the session, and perhaps what this one deserves.
                 continue
         raise Unavailable(retry_after_s=1)
 
-    async def end(self, text: str) -> None:
+    def _seen(self, session: Session, client: str | None, device: Device) -> Session:
+        """Return the session as last used from there."""
+        place = self._addresses.sealed_place(session.id, place_of(client))
+        return replace(session, device=device.words, place=place)
+
+    async def end(self, text: str, *, client: str | None = None) -> None:
         """End the session that a refresh token, even an old one, belongs to; else do nothing."""
         token = self._refresh_tokens.read(text)
-        if token is None:
-            return
-        for _ in range(_ATTEMPTS):
-            session = await self._sessions.get(token.session_id)
-            if session is None or session.revoked_at is not None:
-                return
-            try:
-                async with self._storage.transaction() as transaction:
-                    await self._revoke(transaction, session, because="signed_out")
-                    await self._audit.record(
-                        "session.ended",
-                        actor=session.user_id,
-                        subject=session.user_id,
-                        details={"session_id": session.id},
-                        transaction=transaction,
-                    )
-            except VersionConflict:
-                continue
-            self._ended(session, because="signed_out")
-            return
-        raise Unavailable(retry_after_s=1)
+        if token is not None:
+            await self._ends.end(token.session_id, because=SIGNED_OUT, client=client)
 
-    async def end_all(self, user_id: UserId) -> None:
+    async def end_all(self, user_id: UserId, *, client: str | None = None) -> None:
         """End the user's sessions that were opened before the latest change of credentials.
 
         To end all of them, raise `credentials_version` first: it alone ends them at their next
         refresh, also if this is never called. This ends their access tokens too.
         """
         user = await self._users.get(user_id)
-        after: tuple[Scalar, str] | None = None
-        while True:
-            page = await self._sessions.page(
-                {"user_id": user_id},
-                within=Range(field="created_at"),
-                after=after,
-                limit=_PAGE,
-            )
-            for session in page:
-                after = (session.created_at, session.id)
-                if user is None or _is_outdated(session, user):
-                    await self._end_outdated(session.id)
-            if len(page) < _PAGE:
-                return
 
-    async def _end_outdated(self, session_id: str) -> None:
-        for _ in range(_ATTEMPTS):
-            session = await self._sessions.get(session_id)
-            if session is None or session.revoked_at is not None:
-                return
-            if self._clock() >= session.expires_at:
-                return
-            try:
-                async with self._storage.transaction() as transaction:
-                    await self._revoke(transaction, session, because="credentials_changed")
-                    await self._audit.record(
-                        "session.ended",
-                        actor=session.user_id,
-                        subject=session.user_id,
-                        details={"session_id": session.id, "because": "credentials_changed"},
-                        transaction=transaction,
-                    )
-            except VersionConflict:
-                continue
-            self._ended(session, because="credentials_changed")
-            return
-        raise Unavailable(retry_after_s=1)
+        def is_due(session: Session) -> bool:
+            is_over = self._clock() >= session.expires_at
+            return not is_over and (user is None or session.is_outdated(user))
 
-    async def _take_turn(self, session: Session, token: RefreshToken) -> SignIn:
+        async for session in every_session(self._sessions, user_id):
+            if is_due(session):
+                await self._ends.end(
+                    session.id, because=CREDENTIALS_CHANGED, client=client, only_if=is_due
+                )
+
+    def session_of(self, text: str) -> SessionId | None:
+        """Return which session a refresh token belongs to, whether it is over or not."""
+        token = self._refresh_tokens.read(text)
+        return None if token is None else token.session_id
+
+    async def _take_turn(
+        self, session: Session, token: RefreshToken, seen: Session, client: str | None
+    ) -> SignIn:
         match self._turn(session, token):
             case rules.Turn.ROTATE:
-                return await self._rotate(session, token)
+                return await self._rotate(seen, token)
             case rules.Turn.REPEAT:
                 return await self._answer(session, self._refresh_tokens.successor(token))
             case rules.Turn.REUSED:
@@ -235,27 +267,29 @@ class Sessions:
                     subject=session.user_id,
                     outcome="refused",
                     details={"session_id": session.id},
+                    address=client,
                 )
-                await self._end_reused(session)
-                self._ended(session, because="refresh_token_reused")
+                await self._end_reused(session, seen)
                 raise RefreshTokenReused
             case rules.Turn.INVALID:
                 raise RefreshTokenInvalid
 
-    async def _end_reused(self, session: Session) -> None:
-        """End a session of which there are two, and tell the user."""
+    async def _end_reused(self, session: Session, seen: Session) -> None:
+        """End a session of which there are two, and tell the user, also from where it was seen."""
         user = await self._users.get(session.user_id)
         async with self._storage.transaction() as transaction:
-            await self._revoke(transaction, session, because="refresh_token_reused")
+            await self._ends.store(transaction, session, because=REFRESH_TOKEN_REUSED)
             if user is not None:
-                await self._notices.tell(transaction, user, "session_reuse")
+                where = {"device": seen.device, "place": self._addresses.place_of(seen)}
+                await self._notices.tell(transaction, user, "session_reuse", values=where)
+        self._ends.announce(session, because=REFRESH_TOKEN_REUSED)
 
     def _turn(self, session: Session, token: RefreshToken) -> rules.Turn:
         now = self._clock()
         is_latest = token.generation == session.generation
         expected = token if is_latest else self._refresh_tokens.successor(token)
         return rules.refresh_turn(
-            is_live=session.revoked_at is None and now < session.expires_at,
+            is_live=session.is_live(now, self._config.session_idle),
             generation=token.generation,
             latest_generation=session.generation,
             is_genuine=hmac.compare_digest(expected.digest, session.token_hash),
@@ -267,7 +301,7 @@ class Sessions:
         successor = self._refresh_tokens.successor(token)
         now = self._clock()
         user = await self._users.get(session.user_id)
-        if user is None or _is_outdated(session, user):
+        if user is None or session.is_outdated(user):
             raise RefreshTokenInvalid
         changed = replace(
             session,
@@ -278,25 +312,20 @@ class Sessions:
         )
         return self._sign_in(await self._sessions.replace(changed), successor, user)
 
-    async def _revoke(
-        self, where: Storage | Transaction, session: Session, *, because: str
-    ) -> None:
-        now = self._clock()
-        changed = replace(session, revoked_at=now, revoked_because=because, updated_at=now)
-        await where.documents(Session).replace(changed)
-
-    def _ended(self, session: Session, *, because: str) -> None:
-        self._revocations.add(session.session_id, self._clock())
-        _log.info("session_ended", session_id=session.id, user_id=session.user_id, because=because)
-
     async def _answer(self, session: Session, token: RefreshToken) -> SignIn:
         user = await self._users.get(session.user_id)
-        if user is None or _is_outdated(session, user):
+        if user is None or session.is_outdated(user):
             raise RefreshTokenInvalid
         return self._sign_in(session, token, user)
 
     def _sign_in(self, session: Session, token: RefreshToken, user: User) -> SignIn:
-        principal = Principal(session.user_id, session.wallet_id, session.session_id)
+        principal = Principal(
+            session.user_id,
+            session.wallet_id,
+            session.session_id,
+            role=user.role,
+            rights_version=user.rights_version,
+        )
         left = session.expires_at - self._clock()
         return SignIn(
             access_token=self._access_tokens.issue(principal),
@@ -305,8 +334,3 @@ class Sessions:
             refresh_expires_in_s=max(0, left // timedelta(seconds=1)),
             user=self._addresses.record(user),
         )
-
-
-def _is_outdated(session: Session, user: User) -> bool:
-    """Tell whether the user has changed credentials since the session was opened."""
-    return session.credentials_version < user.credentials_version

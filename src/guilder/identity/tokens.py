@@ -20,7 +20,9 @@ from joserfc.jwk import Key, OctKey, OKPKey
 from guilder.identity.authentication import Principal
 from guilder.identity.config import SigningKey
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.roles import Role
 from guilder.kernel.clock import Clock
+from guilder.kernel.errors import check
 from guilder.kernel.ids import SessionId, UserId, WalletId, new_uuid
 
 _TOKEN_MAX = 2048
@@ -47,6 +49,9 @@ class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     iat: int
     nbf: int
     exp: int
+    role: Role = Role.USER
+    ver: int = 0
+    """`Principal.rights_version`."""
 
 
 _read_header = msgspec.json.Decoder(_Header).decode
@@ -82,18 +87,25 @@ class AccessTokens:
         self._lock = threading.Lock()
 
     def issue(self, principal: Principal) -> str:
-        """Return a new token for `principal`, valid from now for the configured life."""
+        """Return a new token for a session's `principal`, valid from now for the configured life.
+
+        Raises:
+            InvariantViolation: It is a key's, which would outlive its limits in a token.
+        """
+        check(principal.session_id is not None and principal.scopes is None, "tokens are sessions'")
         now = int(self._clock().timestamp())
         claims = _Claims(
             iss=self._issuer,
             aud=self._audience,
             sub=principal.user_id,
             wid=principal.wallet_id,
-            sid=principal.session_id,
+            sid=principal.session_id or "",
             jti=new_uuid().hex,
             iat=now,
             nbf=now,
             exp=now + int(self._ttl.total_seconds()),
+            role=principal.role,
+            ver=principal.rights_version,
         )
         algorithm, key = self._keys[self._signing_kid]
         header = {"alg": algorithm, "kid": self._signing_kid, "typ": "at+jwt"}
@@ -127,7 +139,13 @@ class AccessTokens:
         is_started = starts_at <= now + _SKEW and _time(claims.iat) <= now + _SKEW
         if not is_ours or not is_started or expires_at - starts_at > self._ttl:
             raise Unauthenticated
-        principal = Principal(UserId(claims.sub), WalletId(claims.wid), SessionId(claims.sid))
+        principal = Principal(
+            UserId(claims.sub),
+            WalletId(claims.wid),
+            SessionId(claims.sid),
+            role=claims.role,
+            rights_version=claims.ver,
+        )
         return principal, expires_at
 
     def _signed_claims(self, token: str) -> _Claims:

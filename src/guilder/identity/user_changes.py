@@ -5,7 +5,8 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from guilder.identity.models import User
+from guilder.identity.authentication import Principal
+from guilder.identity.models import Session, User
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import NotFound, Unavailable
 from guilder.kernel.ids import UserId
@@ -37,12 +38,12 @@ class UserChanges:
             also: Called with the changed user in the same transaction; again, if that was undone.
 
         Raises:
-            NotFound: There is no such user.
+            NotFound: There is no such user, or the account is closed.
             Unavailable: Somebody was faster over and over.
         """
         for _ in range(_ATTEMPTS):
             user = await self._users.get(user_id)
-            if user is None:
+            if user is None or user.closed_at is not None:
                 raise NotFound
             wanted = replace(make(user), updated_at=self._clock())
             try:
@@ -53,3 +54,13 @@ class UserChanges:
                 continue
             return changed
         raise Unavailable(retry_after_s=1)
+
+
+async def carry_over(transaction: Transaction, principal: Principal, user: User) -> None:
+    """Let the session that changes its user's credentials go on, when all others end."""
+    if principal.session_id is None:
+        return
+    sessions = transaction.documents(Session)
+    session = await sessions.get(principal.session_id)
+    if session is not None:
+        await sessions.replace(replace(session, credentials_version=user.credentials_version))

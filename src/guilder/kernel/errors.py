@@ -12,9 +12,13 @@
 `middlewares/problems.py` maps `Kind` to a status; the command line and followers need no HTTP.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Kind(StrEnum):
@@ -74,12 +78,17 @@ class GuilderError(Exception):
         detail: A sentence for people: what to do about it. No secret, no other party's balance.
         fields: The fields at fault, if it is about fields.
         retry_after_s: Whole seconds after which the same request may succeed.
+        extension: What this error tells a program beside that, by name; JSON values.
+
+    Attributes:
+        extension_example: What `extension` may look like, for the description of the API.
     """
 
     code: ClassVar[str] = "internal"
     kind: ClassVar[Kind] = Kind.INTERNAL
     title: ClassVar[str] = "Internal error"
     retryable: ClassVar[bool] = False
+    extension_example: ClassVar[Mapping[str, object]] = _NOTHING
 
     def __init__(
         self,
@@ -87,11 +96,13 @@ class GuilderError(Exception):
         *,
         fields: tuple[FieldError, ...] = (),
         retry_after_s: int | None = None,
+        extension: Mapping[str, object] = _NOTHING,
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail or self.title
         self.fields = fields
         self.retry_after_s = retry_after_s
+        self.extension = extension
 
 
 class Malformed(GuilderError):

@@ -44,6 +44,8 @@ class Limit(Struct, frozen=True, kw_only=True):
         name: Of the rule, such as `daily`: told to whoever meets it.
         subject: Whose it is: the id of a wallet, a user or an API key.
         maximum: Minor units or transfers that are still allowed.
+        asset: The one that it is about; None: each by itself. Whoever asks for a transfer gives the
+            limits that concern it: `decide` looks at all it is given.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Limit(Struct, frozen=True, kw_only=True):
     maximum: int
     window: Window
     measure: Measure = Measure.AMOUNT
+    asset: str | None = None
 
     def counted(self, amount_minor: int, *, asset: str, now: datetime) -> Counted:
         """Return what a transfer adds to which counter.

@@ -8,9 +8,11 @@ import msgspec
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from guilder.kernel.errors import (
@@ -72,7 +74,7 @@ def problem(error: GuilderError, scope: Scope) -> dict[str, Any]:
 
     Returns:
         `type`, `title`, `status`, `code`, `detail`, `instance`, `request_id`,
-        `retryable`, and `errors` if fields are at fault.
+        `retryable`, `errors` if fields are at fault, and what the error itself adds.
     """
     body: dict[str, Any] = {
         "type": TYPE_BASE + error.code,
@@ -89,6 +91,8 @@ def problem(error: GuilderError, scope: Scope) -> dict[str, Any]:
             {"pointer": _readable(f.pointer), "code": f.code, "detail": _readable(f.detail)}
             for f in error.fields
         ]
+    for name, value in error.extension.items():
+        body.setdefault(name, value)
     return body
 
 
@@ -131,11 +135,21 @@ def from_framework(error: HTTPException, scope: Scope) -> Response:
         return Response(status_code=error.status_code, headers=error.headers)
     rule = _FRAMEWORK.get(error.status_code, InternalError)
     response = render(rule(), scope)
-    allow = (error.headers or {}).get("Allow")
-    if allow:
-        # A set in the framework: sorted, so that equal requests get equal answers.
-        response.headers["Allow"] = ", ".join(sorted(part.strip() for part in allow.split(",")))
+    if error.status_code == 405:  # noqa: PLR2004
+        response.headers["Allow"] = ", ".join(_methods_of(scope))
     return response
+
+
+def _methods_of(scope: Scope) -> list[str]:
+    """Return every method of a path: the framework names those of its first route alone."""
+    return sorted(
+        {
+            method
+            for route in iter_route_contexts(scope["app"].routes)
+            if route.matches(scope)[0] is not Match.NONE
+            for method in route.methods or ()
+        }
+    )
 
 
 def from_validation(error: RequestValidationError, request: Request) -> Response:
@@ -262,7 +276,7 @@ def _example(rule: type[GuilderError]) -> dict[str, Any]:
         fields = (FieldError("/amount", "out_of_range", "Input should be greater than 0"),)
     # The rule's own constructor may want data that only a real case has.
     error = GuilderError.__new__(rule)
-    GuilderError.__init__(error, fields=fields)
+    GuilderError.__init__(error, fields=fields, extension=rule.extension_example)
     scope = {"path": "/v1/...", "state": {"request_id": "req_01h2xcejqtf2nbrexx3vqjhp41"}}
     return problem(error, scope)
 
@@ -307,6 +321,18 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
                 },
+            },
+        },
+        "challenge": {
+            "type": "object",
+            "description": "What to prove first, at `/v1/auth/challenges/{id}/verify`.",
+            "required": ["id", "purpose", "operation", "methods", "expires_at"],
+            "properties": {
+                "id": {"type": "string"},
+                "purpose": {"type": "string", "enum": ["sign_in", "step_up"]},
+                "operation": {"type": "string", "description": "What it is asked for."},
+                "methods": {"type": "array", "items": {"type": "string"}},
+                "expires_at": {"type": "string", "format": "date-time"},
             },
         },
     },

@@ -26,10 +26,14 @@ SIGN_IN_PATHS: Final = frozenset(
         "/v1/register",
         "/v1/auth/codes",
         "/v1/auth/codes/redeem",
+        "/v1/auth/passkeys/options",
+        "/v1/auth/passkeys/verify",
         "/v1/auth/recovery",
         "/v1/auth/recovery/complete",
     }
 )
+OUTSIDE_PATH: Final = "/v1/auth/outside/"
+"""The same for whatever is below it."""
 UNLIMITED_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Asked by the machine's own supervisor, which must not be told to come back later."""
 
@@ -102,6 +106,10 @@ class TokenBucket:
         return Decision(is_allowed=True, remaining=free_ns // self._step_ns, wait_s=0)
 
 
+async def _nobody(_: Scope) -> None:
+    return None
+
+
 class RateLimitMiddleware:
     """Asks the buckets in turn: sign-in (where that is asked for), address, user.
 
@@ -123,7 +131,7 @@ class RateLimitMiddleware:
         address: TokenBucket,
         user: TokenBucket,
         sign_in: TokenBucket,
-        identify: Callable[[Scope], str | None] = lambda _: None,
+        identify: Callable[[Scope], Awaitable[str | None]] = _nobody,
         trusted_proxies: Sequence[Network] = (),
     ) -> None:
         """Wrap `app`."""
@@ -139,7 +147,7 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or scope["path"] in UNLIMITED_PATHS:
             await self.app(scope, receive, send)
             return
-        bucket, decision = self._decide(scope)
+        bucket, decision = await self._decide(scope)
         headers = [
             (b"ratelimit-policy", bucket.policy),
             (b"ratelimit", bucket.left(decision)),
@@ -158,15 +166,15 @@ class RateLimitMiddleware:
             )
             await render(error, scope)(scope, receive, send_counted)
 
-    def _decide(self, scope: Scope) -> tuple[TokenBucket, Decision]:
+    async def _decide(self, scope: Scope) -> tuple[TokenBucket, Decision]:
         """Return the bucket that refuses, or else the one with least left."""
         client = client_address(scope, self.trusted_proxies)
         least = self.address, self.address.take(client)
         if not least[1].is_allowed:
             return least
-        if scope["path"] in SIGN_IN_PATHS:
+        if scope["path"] in SIGN_IN_PATHS or scope["path"].startswith(OUTSIDE_PATH):
             return self.sign_in, self.sign_in.take(client)
-        user = self.identify(scope)
+        user = await self.identify(scope)
         if user is not None:
             mine = self.user.take(user)
             if not mine.is_allowed or mine.remaining < least[1].remaining:

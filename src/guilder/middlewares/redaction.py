@@ -15,6 +15,7 @@ _SENSITIVE: Final = re.compile(
 _URL_PASSWORD: Final = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]*(?=@)")
 _EMAIL: Final = re.compile(r"[^\s@<>\"',;:=()]{1,64}@[^\s@<>\"',;:=()]{1,253}")
 _JWT: Final = re.compile(r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+_API_KEY: Final = re.compile(r"(?<=glk_)(test|live)_[0-9A-Za-z]{8,}")
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _PHONE: Final = re.compile(r"\+[1-9][\d ()-]{6,18}\d")
 _DIGITS: Final = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
@@ -27,8 +28,9 @@ def redact(
     """Replace what must not be logged. A structlog processor.
 
     By name: passwords, secrets, tokens, e-mail addresses, phone and card numbers. By look, in
-    any text: bearer tokens, JWTs, passwords in addresses, e-mail addresses, international phone
-    numbers, and 13 to 19 digits with a right check digit, which is what a card number is.
+    any text: bearer tokens, JWTs, API keys, passwords in addresses, e-mail addresses,
+    international phone numbers, and 13 to 19 digits with a right check digit, which is what a card
+    number is.
     """
     for name, value in event.items():
         event[name] = _value(name, value, 0)
@@ -41,6 +43,7 @@ def redact_text(text: str) -> str:
         text = _URL_PASSWORD.sub(REDACTED, text)
         text = _EMAIL.sub(_keep_redacted, text)
     text = _JWT.sub(REDACTED, text)
+    text = _API_KEY.sub(REDACTED, text)
     text = _BEARER.sub(REDACTED, text)
     text = _PHONE.sub(REDACTED, text)
     return _DIGITS.sub(_card, text)

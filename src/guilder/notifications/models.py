@@ -43,6 +43,7 @@ class Message(Document, frozen=True, kw_only=True):
     indexes: ClassVar[tuple[tuple[str, ...], ...]] = (
         ("channel", "state", "due_at"),
         ("remove_at",),
+        ("user_id", "created_at"),
     )
     sealed: ClassVar[tuple[str, ...]] = ("to", "values")
 

@@ -6,7 +6,8 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from guilder.identity.authentication import CurrentUser, Principal
+from guilder.identity.permissions import Permission, Principal, needs, public
+from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER, step_up_of
 from guilder.kernel.errors import InvalidRequest, NotFound
 from guilder.kernel.pages import decode_cursor, encode_cursor, page_of
 from guilder.ledger.errors import BalanceOverflow, Overloaded, SameAccount
@@ -22,6 +23,7 @@ from guilder.middlewares.problems import error_responses
 from guilder.payment_requests.errors import PaymentRequestEnded, PaymentRequestExpired
 from guilder.payment_requests.models import PaymentRequest
 from guilder.payment_requests.pages import missing_page, request_page
+from guilder.payment_requests.posting import deciding_id
 from guilder.payment_requests.qr import svg_of
 from guilder.payment_requests.schemas import (
     PaidAnswer,
@@ -33,6 +35,7 @@ from guilder.payment_requests.schemas import (
 from guilder.payment_requests.service import PaymentRequestService, Wanted
 from guilder.wallets import route_errors
 from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.step_up import Spending, confirm_spending, is_posted
 
 PATH = "/payment-requests"
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -59,7 +62,10 @@ def requests_of(request: Request) -> PaymentRequestService:
     responses=error_responses(*route_errors.ORDER, RecipientNotFound, SameAccount),
 )
 async def create_payment_request(
-    body: PaymentRequestBody, request: Request, response: Response, principal: CurrentUser
+    body: PaymentRequestBody,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.PAYMENT_REQUESTS_WRITE)],
 ) -> PaymentRequestAnswer:
     """Ask somebody for money, or, without `from`, whoever gets the link.
 
@@ -90,7 +96,7 @@ async def create_payment_request(
 async def list_payment_requests(
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[PaymentRequestsQuery, Query()],
 ) -> PaymentRequestsAnswer:
     """Return what you ask for, or with `role=payer` what you are asked for. Newest first.
@@ -122,7 +128,10 @@ async def list_payment_requests(
     responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_payment_request(
-    payment_request_id: RequestId, request: Request, response: Response, principal: CurrentUser
+    payment_request_id: RequestId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> PaymentRequestAnswer:
     """Return a request as it stands: yours, one you are asked, or an open one by its link."""
     service = requests_of(request)
@@ -144,7 +153,9 @@ async def show_payment_request(
     },
 )
 async def show_qr_code(
-    payment_request_id: RequestId, request: Request, principal: CurrentUser
+    payment_request_id: RequestId,
+    request: Request,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> Response:
     """Return the link of a request as a QR code to show, print or send."""
     service = requests_of(request)
@@ -156,7 +167,7 @@ async def show_qr_code(
     PATH + "/{payment_request_id}/pay",
     status_code=201,
     summary="Pay a payment request",
-    openapi_extra={"parameters": [KEY_PARAMETER]},
+    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
     responses=error_responses(
         *_END_ERRORS,
         *route_errors.SPENDING,
@@ -164,21 +175,44 @@ async def show_qr_code(
         InvalidRequest,
         SameAccount,
         BalanceOverflow,
+        *STEP_UP_ERRORS,
     ),
 )
 async def pay_payment_request(
-    payment_request_id: RequestId, request: Request, response: Response, principal: CurrentUser
+    payment_request_id: RequestId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.TRANSFERS_WRITE)],
 ) -> PaidAnswer:
     """Move the money, at once and for good. There is no body.
 
     A request is paid once, whoever races, and never after it was declined, cancelled or expired.
     The same `Idempotency-Key` gets the same answer; a refusal such as `insufficient_funds` leaves
-    the request pending.
+    the request pending. Above an amount that the deployment sets, a 403 `step_up_required` asks for
+    a fresh factor.
     """
     key = idempotency_key(request)
+    await _confirm(request, principal, payment_request_id, key)
     paid = await requests_of(request).pay(principal, payment_request_id, key=key)
     response.headers.update(_PRIVATE | (REPLAYED if paid.is_replayed else {}))
     return PaidAnswer.of(paid.transfer)
+
+
+async def _confirm(request: Request, payer: Principal, request_id: str, key: str) -> None:
+    """Ask for a fresh factor, if it is much."""
+    if not step_up_of(request).policy.transfer_minor:
+        return
+    asked = await requests_of(request).request(request_id, payer)
+    spending = Spending(
+        operation="payment_request",
+        amount_minor=asked.amount_minor,
+        currency=asked.currency,
+        payee=asked.payee_wallet_id,
+        key=key,
+        more={"payment_request": asked.id},
+    )
+    is_done = is_posted(request, deciding_id(asked))
+    await confirm_spending(request, payer, spending, is_done=is_done)
 
 
 @router.post(
@@ -187,7 +221,10 @@ async def pay_payment_request(
     responses=error_responses(*_END_ERRORS),
 )
 async def decline_payment_request(
-    payment_request_id: RequestId, request: Request, response: Response, principal: CurrentUser
+    payment_request_id: RequestId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.PAYMENT_REQUESTS_WRITE)],
 ) -> PaymentRequestAnswer:
     """Refuse to pay what you are asked for, for good. Sent again, it answers the same."""
     service = requests_of(request)
@@ -202,7 +239,10 @@ async def decline_payment_request(
     responses=error_responses(*_END_ERRORS),
 )
 async def cancel_payment_request(
-    payment_request_id: RequestId, request: Request, response: Response, principal: CurrentUser
+    payment_request_id: RequestId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.PAYMENT_REQUESTS_WRITE)],
 ) -> PaymentRequestAnswer:
     """Take back what you have asked for. Sent again, it answers the same.
 
@@ -215,6 +255,7 @@ async def cancel_payment_request(
 
 
 @page_router.get("/pay/{payment_request_id}")
+@public
 async def show_pay_page(payment_request_id: RequestId, request: Request) -> HTMLResponse:
     """Show an open request to whoever has its link. Of any other it says nothing."""
     service = requests_of(request)

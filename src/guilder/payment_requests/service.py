@@ -25,7 +25,7 @@ from guilder.payment_requests.rules import PaymentRequestStatus, Role, ended, ex
 from guilder.storage.base import Range, Storage
 from guilder.storage.errors import DuplicateDocument, VersionConflict
 from guilder.storage.records import Transfer
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.limits import NO_LIMITS, LimitSource, refused
 from guilder.wallets.recipients import Recipient
 from guilder.wallets.service import WalletService
 
@@ -87,7 +87,7 @@ class PaymentRequestService:
         identity: IdentityService,
         clock: Clock,
         base_url: str,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
         every_ms: int = 5_000,
     ) -> None:
         """Take what requests need.
@@ -192,7 +192,8 @@ class PaymentRequestService:
         request = await self._load(request_id, payer)
         if request.payee_wallet_id == payer.wallet_id:
             raise SameAccount
-        limits = self._limits.of(payer.wallet_id, request.currency)
+        current = await self._limits.current(payer.wallet_id)
+        limits = current.of(payer.wallet_id, request.currency, payer.limits)
         payment = payment_of(request, payer=payer.wallet_id, key=key, limits=limits)
         decided, is_replayed = await self._decide(request, payment)
         request = await self._note(request, decided)

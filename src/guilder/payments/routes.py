@@ -1,11 +1,11 @@
 """HTTP of payments."""
 
-from typing import cast
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Request, Response
 
 from guilder.gateways.errors import GatewayRefused, GatewayUnclear, GatewayUnknown
-from guilder.identity.authentication import CurrentUser
+from guilder.identity.permissions import Permission, Principal, needs
 from guilder.kernel.currency import currency
 from guilder.kernel.errors import NotFound
 from guilder.kernel.money import Money
@@ -43,7 +43,10 @@ def payments_of(request: Request) -> PaymentService:
     ),
 )
 async def add_funds(
-    body: AddFundsBody, request: Request, response: Response, principal: CurrentUser
+    body: AddFundsBody,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.PAYMENTS_WRITE)],
 ) -> AddFundsAnswer:
     """Begin a payment and get the page on which to pay.
 
@@ -72,7 +75,10 @@ async def add_funds(
     responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_payment(
-    payment_id: str, request: Request, response: Response, principal: CurrentUser
+    payment_id: str,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> PaymentAnswer:
     """Return one of the user's payments as it stands."""
     payment = await payments_of(request).payment(payment_id, user_id=principal.user_id)

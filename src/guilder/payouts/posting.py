@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from guilder.gateways.base import Destination, DestinationType
 from guilder.kernel.errors import check
@@ -58,7 +59,7 @@ def request_of(
     """
     asset = withdrawal.money.currency.code
     return TransferRequest(
-        id=derived_uuid("payout", withdrawal.user_id, key),
+        id=payout_id_of(withdrawal.user_id, key),
         debit_account_id=wallet_account(withdrawal.wallet_id, asset, now=now).id,
         credit_account_id=transit_account(withdrawal.gateway, asset, now=now).id,
         amount_minor=withdrawal.money.amount_minor,
@@ -75,6 +76,11 @@ def request_of(
             "description": withdrawal.description,
         },
     )
+
+
+def payout_id_of(user_id: UserId, key: str) -> UUID:
+    """Return the id that a user's idempotency key stands for."""
+    return derived_uuid("payout", user_id, key)
 
 
 def payout_of(transfer: Transfer) -> Payout:

@@ -13,6 +13,7 @@ from guilder.ledger.background import BackgroundTask
 from guilder.ledger.errors import InsufficientFunds
 from guilder.ledger.followers import Follower, Reaction
 from guilder.ledger.journal import Journal
+from guilder.ledger.limits import Limit
 from guilder.ledger.models import Verdict
 from guilder.payouts.models import Payout
 from guilder.payouts.posting import Withdrawal, payout_of, request_of, transit_account
@@ -20,7 +21,9 @@ from guilder.payouts.worker import PayoutWorker
 from guilder.storage.base import Storage
 from guilder.storage.errors import DuplicateDocument, StorageUnavailable
 from guilder.storage.records import Transfer
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.limits import NO_LIMITS, LimitSource, refused
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,8 @@ class Order:
     gateway: str | None
     destination: Destination
     description: str
+    budget: tuple[Limit, ...] = ()
+    """What whoever asks may still spend: `Principal.limits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class PayoutService:
         react: Reaction,
         schedule: CheckSchedule | None = None,
         every_ms: int = 5_000,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
     ) -> None:
         self._limits = limits
         self._payouts = storage.documents(Payout)
@@ -124,12 +129,13 @@ class PayoutService:
             description=order.description,
         )
         await self._open_transit(withdrawal.gateway, order.money.currency.code)
+        limits = await self._limits.current(order.wallet_id)
         request = request_of(
             withdrawal,
             key=key,
             fingerprint=fingerprint,
             now=self._clock(),
-            limits=self._limits.of(order.wallet_id, order.money.currency.code),
+            limits=limits.of(order.wallet_id, order.money.currency.code, order.budget),
         )
         outcome = await self._journal.post(request)
         if outcome.verdict is Verdict.ACCOUNT_NOT_FOUND:
@@ -153,6 +159,23 @@ class PayoutService:
         if found is None or found.user_id != user_id:
             raise NotFound
         return found
+
+    async def catch_up(self) -> None:
+        """Write down the payouts of all transfers that are in the journal by now.
+
+        Raises:
+            StorageUnavailable: The database is away.
+        """
+        failures = 0
+        while True:
+            try:
+                if not await self._follower.follow():
+                    return
+            except StorageUnavailable:
+                # Also said to whoever meets somebody who writes the same at the same time.
+                failures += 1
+                if failures == _TRIES:
+                    raise
 
     async def _begin(self, payout: Payout, *, is_new: bool) -> None:
         """Write the payout down at once. If that fails, the follower finds its transfer."""

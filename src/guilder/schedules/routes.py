@@ -1,11 +1,13 @@
 """HTTP of schedules."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from guilder.identity.authentication import CurrentUser
+from guilder.identity.permissions import Permission, Principal, needs
+from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER
 from guilder.kernel.errors import NotFound
 from guilder.kernel.pages import decode_cursor, encode_cursor, page_of
 from guilder.ledger.errors import Overloaded, SameAccount
@@ -29,6 +31,7 @@ from guilder.schedules.schemas import (
 from guilder.schedules.service import Plan, ScheduleService
 from guilder.wallets import route_errors
 from guilder.wallets.errors import RecipientNotFound
+from guilder.wallets.step_up import Spending, confirm_spending
 
 PATH = "/schedules"
 _PRIVATE = {"Cache-Control": "no-store"}
@@ -48,18 +51,23 @@ def schedules_of(request: Request) -> ScheduleService:
     PATH,
     status_code=201,
     summary="Schedule transfers",
-    openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(*route_errors.ORDER, RecipientNotFound, SameAccount),
+    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
+    responses=error_responses(*route_errors.ORDER, RecipientNotFound, SameAccount, *STEP_UP_ERRORS),
 )
 async def create_schedule(
-    body: ScheduleBody, request: Request, response: Response, principal: CurrentUser
+    body: ScheduleBody,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.SCHEDULES_WRITE)],
 ) -> ScheduleAnswer:
     """Send money later: once, or every day, week or month.
 
     Each transfer is made once, soon after it is due. If there is no money, a limit is met or the
     wallet is frozen, it is tried again after 1, 6 and 24 hours, as long as the next is not due;
     then it is given up, and the schedule goes on. What a stopped server has missed is made up for.
-    The same `Idempotency-Key` returns the same schedule, as it was when new.
+    The same `Idempotency-Key` returns the same schedule, as it was when new. If each transfer is
+    above an amount that the deployment sets, a 403 `step_up_required` asks for a fresh factor, once
+    for all of them.
     """
     plan = Plan(
         amount_minor=body.amount,
@@ -73,7 +81,18 @@ async def create_schedule(
         key=idempotency_key(request),
         fingerprint=request_fingerprint(fingerprint_key(request), "POST", PATH, body.model_dump()),
     )
-    planned = await schedules_of(request).create(principal, plan)
+    spending = Spending(
+        operation="schedule",
+        amount_minor=plan.amount_minor,
+        currency=plan.currency,
+        payee=plan.recipient,
+        key=plan.key,
+        more={"plan": plan.fingerprint.hex()},
+    )
+    service = schedules_of(request)
+    is_done = partial(service.has_made, principal, plan.key)
+    await confirm_spending(request, principal, spending, is_done=is_done)
+    planned = await service.create(principal, plan)
     response.headers.update(_PRIVATE | (REPLAYED if planned.is_replayed else {}))
     return ScheduleAnswer.as_created(planned.schedule)
 
@@ -82,7 +101,7 @@ async def create_schedule(
 async def list_schedules(
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[PageQuery, Query()],
 ) -> SchedulesAnswer:
     """Return your schedules, newest first, ended ones too."""
@@ -109,7 +128,10 @@ async def list_schedules(
     responses=error_responses(*route_errors.READ, NotFound),
 )
 async def show_schedule(
-    schedule_id: ScheduleId, request: Request, response: Response, principal: CurrentUser
+    schedule_id: ScheduleId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> ScheduleAnswer:
     """Return one of your schedules as it stands."""
     found = await schedules_of(request).schedule(schedule_id, principal)
@@ -126,7 +148,7 @@ async def list_occurrences(
     schedule_id: ScheduleId,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[PageQuery, Query()],
 ) -> OccurrencesAnswer:
     """Return the transfers of a schedule that were made or given up, newest first."""
@@ -155,7 +177,10 @@ async def list_occurrences(
     responses=error_responses(*route_errors.READ, NotFound, ScheduleEnded, Overloaded),
 )
 async def cancel_schedule(
-    schedule_id: ScheduleId, request: Request, response: Response, principal: CurrentUser
+    schedule_id: ScheduleId,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.SCHEDULES_WRITE)],
 ) -> ScheduleAnswer:
     """Stop a schedule for good: nothing more is sent after this answer. Sent again, it answers
     the same.

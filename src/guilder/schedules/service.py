@@ -30,7 +30,7 @@ from guilder.schedules.rules import Every, ScheduleStatus, refuse_impossible, re
 from guilder.storage.base import Range, Storage
 from guilder.storage.errors import DuplicateDocument, VersionConflict
 from guilder.storage.records import Transfer
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits
+from guilder.wallets.limits import NO_LIMITS, LimitSource
 from guilder.wallets.recipients import Recipient
 from guilder.wallets.service import WalletService
 
@@ -85,7 +85,7 @@ class ScheduleService:
         *,
         wallets: WalletService,
         clock: Clock,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
         every_ms: int = 5_000,
     ) -> None:
         """Take what schedules need.
@@ -123,7 +123,7 @@ class ScheduleService:
             IdempotencyKeyReused: The key has made another schedule.
         """
         currency(plan.currency)
-        schedule_id = encode_id(PREFIX, derived_uuid("schedule-id", sender.user_id, plan.key))
+        schedule_id = _id_of(sender, plan.key)
         found = await self._schedules.get(schedule_id)
         if found is None:
             fresh = await self._fresh(schedule_id, sender, plan)
@@ -138,6 +138,10 @@ class ScheduleService:
         if found is None or found.fingerprint != plan.fingerprint.hex():
             raise IdempotencyKeyReused
         return Planned(found, is_replayed=True)
+
+    async def has_made(self, sender: Principal, key: str) -> bool:
+        """Tell whether a key has made a schedule before: then it makes no other."""
+        return await self._schedules.get(_id_of(sender, key)) is not None
 
     async def schedule(self, schedule_id: str, owner: Principal) -> Schedule:
         """Return a schedule of the owner.
@@ -208,7 +212,8 @@ class ScheduleService:
 
     async def _attempt(self, schedule: Schedule) -> bool:
         """Pay the next occurrence, put it off or give it up; tell whether it is decided."""
-        limits = self._limits.of(schedule.wallet_id, schedule.currency)
+        current = await self._limits.current(schedule.wallet_id)
+        limits = current.of(schedule.wallet_id, schedule.currency)
         parties = (schedule.wallet_id, schedule.to_wallet_id)
         outcome = await self._wallets.post(transfer_of(schedule, limits=limits), parties)
         decided = outcome.transfer
@@ -271,3 +276,7 @@ class ScheduleService:
             created_at=now,
             updated_at=now,
         )
+
+
+def _id_of(sender: Principal, key: str) -> str:
+    return encode_id(PREFIX, derived_uuid("schedule-id", sender.user_id, key))

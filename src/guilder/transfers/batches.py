@@ -25,7 +25,7 @@ from guilder.transfers.service import (
     transfer_request,
 )
 from guilder.wallets.errors import RecipientNotFound
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.limits import NO_LIMITS, LimitSource, refused
 from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.service import WalletService
 
@@ -50,7 +50,7 @@ class TransferBatches:
         journal: Journal,
         wallets: WalletService,
         identity: IdentityService,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
         clock: Clock = utc_now,
     ) -> None:
         """Take what single transfers need too."""
@@ -144,6 +144,7 @@ class TransferBatches:
         """Return what to ask for each item, or why it cannot be asked for."""
         group_id = None if group is None else derived_uuid("batch", sender.user_id, group)
         wallets = await self._find_all({item.recipient for item in items})
+        limits = await self._limits.current(sender.wallet_id)
         asked: list[TransferRequest | GuilderError] = []
         for item in items:
             to = wallets[item.recipient]
@@ -151,7 +152,7 @@ class TransferBatches:
                 currency(item.currency)
                 # No wallet has an empty id: nobody's is refused like one that there is not.
                 request = transfer_request(
-                    sender, item, to=to or WalletId(""), limits=self._limits, group_id=group_id
+                    sender, item, to=to or WalletId(""), limits=limits, group_id=group_id
                 )
             except UnknownCurrency as error:
                 asked.append(error)

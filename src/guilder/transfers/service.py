@@ -18,7 +18,7 @@ from guilder.storage.records import Transfer
 from guilder.transfers.rules import META, is_between_wallets
 from guilder.wallets.accounts import wallet_account_id
 from guilder.wallets.errors import RecipientNotFound
-from guilder.wallets.limits import NO_LIMITS, SpendingLimits, refused
+from guilder.wallets.limits import NO_LIMITS, LimitSource, SpendingLimits, budget_in, refused
 from guilder.wallets.recipients import Recipient, find_recipient
 from guilder.wallets.service import TRANSFER_PREFIX, WalletService
 
@@ -86,7 +86,7 @@ class TransferService:
         journal: Journal,
         wallets: WalletService,
         identity: IdentityService,
-        limits: SpendingLimits = NO_LIMITS,
+        limits: LimitSource = NO_LIMITS,
         clock: Clock = utc_now,
     ) -> None:
         """Take what transfers need: the books, the wallets, who has which address, the limits."""
@@ -113,7 +113,8 @@ class TransferService:
         currency(instruction.currency)
         try:
             to = await find_recipient(self._identity, instruction.recipient)
-            request = transfer_request(sender, instruction, to=to, limits=self._limits)
+            limits = await self._limits.current(sender.wallet_id)
+            request = transfer_request(sender, instruction, to=to, limits=limits)
         except (RecipientNotFound, NotFound):
             return await self._sent_before(sender, instruction)
         return self._sent(await self._wallets.post(request, (sender.wallet_id, to)))
@@ -127,7 +128,8 @@ class TransferService:
         currency(instruction.currency)
         try:
             to = await find_recipient(self._identity, instruction.recipient)
-            request = transfer_request(sender, instruction, to=to, limits=self._limits)
+            limits = await self._limits.current(sender.wallet_id)
+            request = transfer_request(sender, instruction, to=to, limits=limits)
         except (RecipientNotFound, NotFound):
             return await self._sent_before(sender, instruction)
         return self._sent(await self._wallets.preview(request, (sender.wallet_id, to)))
@@ -202,6 +204,7 @@ class TransferService:
             code=REVERSAL,
             fingerprint=reversal.fingerprint,
             reverses_id=original.id,
+            limits=budget_in(payee.limits, original.asset),
             reference=original.reference,
             metadata=metadata,
         )
@@ -252,7 +255,7 @@ def transfer_request(
         code=CODE,
         fingerprint=instruction.fingerprint,
         group_id=group_id,
-        limits=limits.of(sender.wallet_id, instruction.currency),
+        limits=limits.of(sender.wallet_id, instruction.currency, sender.limits),
         effective_at=instruction.effective_at,
         reference=instruction.reference,
         metadata=metadata,

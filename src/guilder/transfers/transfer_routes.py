@@ -4,8 +4,9 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from guilder.identity.authentication import CurrentUser
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.permissions import Permission, Principal, needs
+from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER
 from guilder.kernel.currency import UnknownCurrency
 from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.ledger.errors import (
@@ -32,7 +33,7 @@ from guilder.middlewares.idempotency import (
 from guilder.middlewares.problems import error_responses
 from guilder.transfers.batch_schemas import BatchAnswer, BatchBody
 from guilder.transfers.batches import TransferBatches
-from guilder.transfers.routes import transfers_of
+from guilder.transfers.routes import confirm, transfers_of
 from guilder.transfers.schemas import (
     ReversalBody,
     ShownTransfer,
@@ -42,6 +43,7 @@ from guilder.transfers.schemas import (
     TransferQuery,
 )
 from guilder.transfers.service import Instruction, Reversal
+from guilder.transfers.step_up import confirm_batch
 from guilder.wallets.errors import RecipientNotFound
 
 router = APIRouter(tags=["Transfers"])
@@ -101,27 +103,35 @@ def _instruction(order: TransferOrder, *, key: str, secret: bytes) -> Instructio
     status_code=201,
     summary="Send money, with all that may be said about it",
     response_model=TransferDetails,
-    openapi_extra={"parameters": [KEY_PARAMETER]},
+    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
     responses=error_responses(
-        *_MONEY, *_LEDGER, UnknownCurrency, SameAccount, RecipientNotFound, LimitExceeded
+        *_MONEY,
+        *_LEDGER,
+        UnknownCurrency,
+        SameAccount,
+        RecipientNotFound,
+        LimitExceeded,
+        *STEP_UP_ERRORS,
     )
     | {200: {"model": TransferPreview, "description": "What would happen, for `dry_run=true`."}},
 )
 async def create_transfer(
     body: TransferOrder,
     request: Request,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.TRANSFERS_WRITE)],
     query: Annotated[TransferQuery, Query()],
 ) -> Response:
     """Move money to another wallet, at once and for good.
 
     With `dry_run=true` nothing changes: the answer says what would happen, or is the refusal. A
     refusal by a limit names it under `errors`, and `Retry-After` tells when it begins anew.
+    Above an amount that the deployment sets, a 403 `step_up_required` asks for a fresh factor.
     """
     instruction = _instruction(body, key=idempotency_key(request), secret=fingerprint_key(request))
     if query.dry_run:
         foreseen = await transfers_of(request).preview(principal, instruction)
         return _json(TransferPreview.of(foreseen).model_dump_json(), status=200, is_replayed=False)
+    await confirm(request, principal, instruction)
     sent = await transfers_of(request).send(principal, instruction)
     answer = TransferDetails.sent(sent.transfer, sender=principal.wallet_id)
     return _json(answer.model_dump_json(), status=201, is_replayed=sent.is_replayed)
@@ -131,13 +141,13 @@ async def create_transfer(
     BATCH_PATH,
     summary="Send many transfers",
     response_model=BatchAnswer,
-    openapi_extra={"parameters": [KEY_PARAMETER]},
-    responses=error_responses(*_MONEY),
+    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
+    responses=error_responses(*_MONEY, *STEP_UP_ERRORS),
 )
 async def create_batch(
     body: BatchBody,
     request: Request,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.TRANSFERS_WRITE)],
     query: Annotated[TransferQuery, Query()],
 ) -> Response:
     """Send up to 1,000 transfers at once, in order, and tell what became of each.
@@ -147,12 +157,18 @@ async def create_batch(
     stand for themselves; of `atomic` ones all are sent or none, and the others of a refused item
     say `group_failed`. The answer is 200 in any case: look at `refused`. With `dry_run=true`
     nothing changes: the answer says what would become of each.
+
+    If all items of a currency are together above the amount that the deployment sets, a 403
+    `step_up_required` asks for a fresh factor, once for the batch.
     """
     key, secret = idempotency_key(request), fingerprint_key(request)
     batches = batches_of(request)
+    items = [_instruction(item, key=item.key, secret=secret) for item in body.items]
+    if not query.dry_run:
+        await confirm_batch(request, principal, items, key=key, mode=body.mode)
     results = await (batches.preview if query.dry_run else batches.send)(
         principal,
-        [_instruction(item, key=item.key, secret=secret) for item in body.items],
+        items,
         group=key if body.mode == "atomic" else None,
     )
     answer = BatchAnswer.of(
@@ -168,7 +184,10 @@ async def create_batch(
     responses=error_responses(*_READ, NotFound),
 )
 async def show_transfer(
-    transaction_id: TransferIdText, request: Request, response: Response, principal: CurrentUser
+    transaction_id: TransferIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> ShownTransfer:
     """Return a transfer between wallets, to its sender or its recipient."""
     response.headers["Cache-Control"] = "no-store"
@@ -191,7 +210,7 @@ async def reverse_transfer(
     transaction_id: TransferIdText,
     body: ReversalBody,
     request: Request,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.TRANSFERS_WRITE)],
     query: Annotated[TransferQuery, Query()],
 ) -> Response:
     """Give back what was received by a transfer or a capture: all that is left of it, or an amount.

@@ -56,6 +56,14 @@ class WalletControl:
                 return
             wallet = latest
 
+    async def is_frozen(self, wallet_id: WalletId) -> bool:
+        """Tell whether a wallet is frozen.
+
+        Raises:
+            NotFound: There is no such wallet.
+        """
+        return (await self._get(wallet_id)).is_frozen
+
     async def close(self, wallet_id: WalletId) -> None:
         """Close an empty wallet for good: all of its currencies at one moment, or none.
 

@@ -4,8 +4,9 @@ Transfers, holds and withdrawals of one wallet count together. A hold counts whe
 when it is captured; what is released or comes back is not counted down.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -15,9 +16,16 @@ from guilder.kernel.ids import WalletId
 from guilder.ledger.errors import LimitExceeded, refusal
 from guilder.ledger.limits import Limit, Measure, Window
 from guilder.ledger.models import Outcome, Verdict
+from guilder.wallets.tiers import TierLimits
 
 PER_TRANSFER = "per_transfer"
 DAILY = "daily"
+TIER_TRANSFER = "tier_transfer"
+TIER_DAILY = "tier_daily"
+TIER_MONTHLY = "tier_monthly"
+"""The same for all tiers, so that what was counted stays counted when the tier changes."""
+OTHER_CURRENCY = "other_currency"
+"""Of whom budgets are set in some currencies: what may be spent in the others, nothing."""
 
 
 class SpendingLimits(Struct, frozen=True, kw_only=True):
@@ -26,18 +34,35 @@ class SpendingLimits(Struct, frozen=True, kw_only=True):
     Args:
         per_transfer: At a time.
         daily: In a calendar day of UTC.
+        tier: What holds beside that for one wallet.
     """
 
     per_transfer: Mapping[str, int] = {}
     daily: Mapping[str, int] = {}
+    tier: TierLimits | None = None
 
-    def of(self, wallet_id: WalletId, asset: str) -> tuple[Limit, ...]:
-        """Return what a transfer out of a wallet must stay within."""
-        found: list[Limit] = []
-        for name, window, maxima in (
+    async def current(self, wallet_id: WalletId) -> "SpendingLimits":  # noqa: ARG002 - as below
+        """Return themselves: they hold for every wallet."""
+        return self
+
+    def of(self, wallet_id: WalletId, asset: str, also: Sequence[Limit] = ()) -> tuple[Limit, ...]:
+        """Return what a transfer out of a wallet must stay within.
+
+        Args:
+            also: The budget of whoever asks: `Principal.limits`.
+        """
+        found = list(budget_in(also, asset))
+        rules = [
             (PER_TRANSFER, Window.TRANSFER, self.per_transfer),
             (DAILY, Window.DAY, self.daily),
-        ):
+        ]
+        if self.tier is not None:
+            rules += [
+                (TIER_TRANSFER, Window.TRANSFER, self.tier.transfer),
+                (TIER_DAILY, Window.DAY, self.tier.daily),
+                (TIER_MONTHLY, Window.MONTH, self.tier.monthly),
+            ]
+        for name, window, maxima in rules:
             maximum = maxima.get(asset)
             if maximum is not None:
                 found.append(Limit(name=name, subject=wallet_id, maximum=maximum, window=window))
@@ -45,6 +70,28 @@ class SpendingLimits(Struct, frozen=True, kw_only=True):
 
 
 NO_LIMITS = SpendingLimits()
+
+
+class LimitSource(Protocol):
+    """Knows what may leave a wallet: `SpendingLimits`, or `TieredLimits`."""
+
+    async def current(self, wallet_id: WalletId) -> SpendingLimits:
+        """Return what holds for a wallet now."""
+
+
+def budget_in(budget: Sequence[Limit], asset: str) -> tuple[Limit, ...]:
+    """Return what of a budget concerns an asset.
+
+    Invariants:
+        A budget that names assets leaves nothing to spend in any other.
+    """
+    found = tuple(limit for limit in budget if limit.asset in (None, asset))
+    named = [limit for limit in budget if limit.asset is not None]
+    if not named or any(limit.asset == asset for limit in named):
+        return found
+    subject = named[0].subject
+    nothing = Limit(name=OTHER_CURRENCY, subject=subject, maximum=0, window=Window.TRANSFER)
+    return (nothing, *found)
 
 
 def refused(outcome: Outcome, *, now: datetime) -> GuilderError:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from guilder.kernel.ids import UserId
 from guilder.storage.base import Document
+from guilder.wallets.tiers import Tier
 
 
 class Wallet(Document, frozen=True, kw_only=True):
@@ -19,3 +20,5 @@ class Wallet(Document, frozen=True, kw_only=True):
     """Its owner has stopped what leaves it, in every currency, also one that comes later."""
     is_closed: bool = False
     """Nothing moves on it any more."""
+    tier: Tier = Tier.NONE
+    """What has been proved about its owner: decides what may leave it."""

@@ -5,9 +5,9 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from guilder.identity.authentication import CurrentUser
 from guilder.identity.errors import Unauthenticated
-from guilder.kernel.errors import FieldError, InvalidRequest, Malformed, NotFound, Unavailable
+from guilder.identity.permissions import Permission, Principal, needs
+from guilder.kernel.errors import InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.kernel.ids import WalletId
 from guilder.kernel.pages import CursorMismatch, decode_cursor, encode_cursor, page_of
 from guilder.middlewares.errors import RateLimited
@@ -36,7 +36,11 @@ def wallets_of(request: Request) -> WalletService:
 @specification_router.get(
     "/wallet", summary="Show the wallet", responses=error_responses(*_ERRORS, NotFound)
 )
-async def show_wallet(request: Request, response: Response, principal: CurrentUser) -> WalletAnswer:
+async def show_wallet(
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
+) -> WalletAnswer:
     """Return the signed-in user's wallet with its balance in every currency, read at one moment."""
     response.headers["Cache-Control"] = "no-store"
     return WalletAnswer.of(await wallets_of(request).view(principal.wallet_id))
@@ -50,7 +54,7 @@ async def show_wallet(request: Request, response: Response, principal: CurrentUs
 async def list_transactions(
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[TransactionsQuery, Query()],
 ) -> TransactionsAnswer:
     """Return the history of the signed-in user's wallet, newest first.
@@ -101,7 +105,7 @@ async def transactions_page(
 async def show_transaction(
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     transaction_id: Annotated[str, Path(examples=["transfer_01h455vb4pex5vsknk084sn02q"])],
 ) -> TransactionAnswer:
     """Return one transaction of the signed-in user's wallet. Another's does not exist for you."""
@@ -120,8 +124,8 @@ def _wanted(query: TransactionsQuery) -> TransferFilter:
         kinds=KINDS_BY_STATUS[query.status] if query.status else HISTORY_KINDS,
         amount_at_least=query.amount_at_least,
         amount_below=query.amount_below,
-        created_at_least=_aware(query.created_at_least, "created[gte]"),
-        created_below=_aware(query.created_below, "created[lt]"),
+        created_at_least=query.created_at_least,
+        created_below=query.created_below,
     )
 
 
@@ -134,11 +138,3 @@ def _filters(query: TransactionsQuery) -> dict[str, str | int | datetime | None]
 
 def _place(cursor: str | None, filters: dict[str, str | int | datetime | None]) -> int | None:
     return None if cursor is None else decode_cursor(cursor, filters, place=tuple[int])[0]
-
-
-def _aware(time: datetime | None, name: str) -> datetime | None:
-    """Refuse a time without an offset: it means another moment to every reader."""
-    if time is not None and time.tzinfo is None:
-        detail = "Give the offset from UTC, such as `Z`."
-        raise InvalidRequest(fields=(FieldError(f"/query/{name}", "offset_required", detail),))
-    return time

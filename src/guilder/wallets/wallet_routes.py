@@ -5,8 +5,8 @@ from typing import Annotated, cast
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from guilder.identity.authentication import CurrentUser, Principal
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.permissions import Permission, Principal, needs
 from guilder.kernel.errors import FieldError, InvalidRequest, Malformed, NotFound, Unavailable
 from guilder.kernel.ids import WalletId
 from guilder.kernel.pages import CursorMismatch
@@ -45,7 +45,9 @@ async def _shown(request: Request, response: Response, wallet_id: WalletId) -> W
 
 @router.get("/wallets", summary="List wallets", responses=error_responses(*_ERRORS, NotFound))
 async def list_wallets(
-    request: Request, response: Response, principal: CurrentUser
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> WalletsAnswer:
     """Return the signed-in user's wallets: one, with a balance in every currency."""
     wallet = await _shown(request, response, principal.wallet_id)
@@ -58,7 +60,10 @@ async def list_wallets(
     responses=error_responses(*_ERRORS, NotFound),
 )
 async def show_wallet_by_id(
-    wallet_id: WalletIdText, request: Request, response: Response, principal: CurrentUser
+    wallet_id: WalletIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
 ) -> WalletAnswer:
     """Return a wallet of the signed-in user."""
     return await _shown(request, response, _own(wallet_id, principal))
@@ -73,7 +78,7 @@ async def show_balances(
     wallet_id: WalletIdText,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[BalancesQuery, Query()],
 ) -> BalancesAnswer:
     """Return a wallet's balances after the last transaction at or before a time or position.
@@ -96,7 +101,7 @@ async def list_wallet_transactions(
     wallet_id: WalletIdText,
     request: Request,
     response: Response,
-    principal: CurrentUser,
+    principal: Annotated[Principal, needs(Permission.WALLET_READ)],
     query: Annotated[TransactionsQuery, Query()],
 ) -> TransactionsAnswer:
     """Return the history of a wallet, newest first, as `GET /transactions` does."""
@@ -110,7 +115,10 @@ async def list_wallet_transactions(
     responses=error_responses(*_ERRORS, NotFound, AccountClosed),
 )
 async def freeze_wallet(
-    wallet_id: WalletIdText, request: Request, response: Response, principal: CurrentUser
+    wallet_id: WalletIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_WRITE)],
 ) -> WalletAnswer:
     """Stop what leaves a wallet, in every currency, until it is unfrozen.
 
@@ -128,7 +136,10 @@ async def freeze_wallet(
     responses=error_responses(*_ERRORS, NotFound, AccountClosed),
 )
 async def unfreeze_wallet(
-    wallet_id: WalletIdText, request: Request, response: Response, principal: CurrentUser
+    wallet_id: WalletIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_WRITE)],
 ) -> WalletAnswer:
     """Let money leave a wallet again."""
     mine = _own(wallet_id, principal)
@@ -142,7 +153,10 @@ async def unfreeze_wallet(
     responses=error_responses(*_ERRORS, NotFound, AccountNotEmpty),
 )
 async def close_wallet(
-    wallet_id: WalletIdText, request: Request, response: Response, principal: CurrentUser
+    wallet_id: WalletIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.WALLET_WRITE)],
 ) -> WalletAnswer:
     """Close a wallet for good. Nothing may stand or be held in any of its currencies."""
     mine = _own(wallet_id, principal)

@@ -6,6 +6,10 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from guilder.api_keys.errors import AddressNotAllowed, QuotaExceeded
+from guilder.identity.cookies import ACCESS_COOKIE, CSRF_HEADER
+from guilder.identity.errors import CsrfRefused, Forbidden, Unauthenticated
+from guilder.identity.roles import GRANTABLE
 from guilder.kernel.errors import GuilderError, InvalidRequest, Unavailable
 from guilder.middlewares.errors import (
     BodyTooLarge,
@@ -21,7 +25,12 @@ A digital wallet and payments backend on strict double-entry books.
 
 **Sign in.** `POST /v1/register`, then `POST /v1/login`; send
 `Authorization: Bearer <access_token>`. Access tokens live minutes: `POST /v1/auth/refresh` makes
-the next pair and turns the refresh token over; using an old one again ends the session.
+the next pair and turns the refresh token over; using an old one again ends the session. Pages in a
+browser keep a session in cookies: `POST /v1/auth/cookie-session`, then `CSRF-Token` with every
+request that changes something.
+
+**API keys** are for programs: `POST /v1/api-keys` makes one with a part of your permissions, a
+request quota and a money budget. Send it in the same header, as `Authorization: Bearer glk_...`.
 
 **Money** is `{"amount": 1250, "currency": "USD"}`: whole minor units (cents here; yen have none,
 Kuwaiti dinars have three digits) beside an ISO 4217 code, 1 to 9223372036854775807. Fractions and
@@ -50,6 +59,14 @@ METHODS: Final = ("get", "post", "put", "patch", "delete")
 _REQUEST_ID: Final = {
     "description": "Name of this request, in our log too.",
     "schema": {"type": "string"},
+}
+_COOKIE_SCHEME: Final = "CookieSession"
+_COOKIES: Final = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": ACCESS_COOKIE,
+    "description": "Of `/v1/auth/cookie-session`, for pages in a browser. Whatever is no GET also "
+    f"needs the header `{CSRF_HEADER}`.",
 }
 Document = dict[str, Any]
 
@@ -95,9 +112,11 @@ def _complete(document: Document, prefix: str) -> None:
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     schemas["Problem"] = PROBLEM_SCHEMA
+    document["components"].setdefault("securitySchemes", {})[_COOKIE_SCHEME] = _COOKIES
     for path, method, operation in operations(document):
         _name(path, operation, prefix)
         _add_errors(method, operation)
+        _offer_cookies(operation)
         for response in operation["responses"].values():
             response.setdefault("headers", {})["Request-Id"] = _REQUEST_ID
     names = dict.fromkeys(
@@ -127,6 +146,8 @@ def _name(path: str, operation: Document, prefix: str) -> None:
 def _add_errors(method: str, operation: Document) -> None:
     """Add the errors that any request may meet, unless the route says more about that status."""
     common: list[type[GuilderError]] = [Malformed, RateLimited, InternalError, Unavailable]
+    if operation.get("security"):
+        common += [Unauthenticated, Forbidden]
     if operation.get("parameters") or "requestBody" in operation:
         common.append(InvalidRequest)
     if method != "get" and "requestBody" in operation:
@@ -138,9 +159,53 @@ def _add_errors(method: str, operation: Document) -> None:
     elif MEDIA_TYPE in given:
         given.pop("application/json", None)
     for status, response in error_responses(*common).items():
-        responses.setdefault(str(status), response)
+        known = responses.setdefault(str(status), response)
+        if Forbidden.code not in _examples(known) and Forbidden.code in _examples(response):
+            _examples(known).update(_examples(response))
+            known["description"] += f"; {Forbidden.title}"
+    for rule in _errors_of_credentials(method, operation):
+        ((status, response),) = error_responses(rule).items()
+        known = responses[str(status)]
+        if rule.code not in _examples(known):
+            _examples(known).update(_examples(response))
+            known["description"] += f"; {rule.title}"
     _drop_default_content(responses)
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _errors_of_credentials(method: str, operation: Document) -> list[type[GuilderError]]:
+    """Return what the rules of keys and cookies may refuse an operation with."""
+    found: list[type[GuilderError]] = []
+    if _is_open_to_keys(operation):
+        found += [AddressNotAllowed, QuotaExceeded]
+    if method != "get" and operation.get("security"):
+        found.append(CsrfRefused)
+    return found
+
+
+def _offer_cookies(operation: Document) -> None:
+    """Say that a session in cookies is as good as a bearer token."""
+    asked: list[Document] = operation.get("security", [])
+    scopes = [scope for each in asked for scopes in each.values() for scope in scopes]
+    if asked:
+        asked.append({_COOKIE_SCHEME: scopes})
+
+
+def _is_open_to_keys(operation: Document) -> bool:
+    """Tell whether an API key can be given the permission that an operation needs."""
+    needed = {
+        scope
+        for each in operation.get("security", ())
+        for scopes in each.values()
+        for scope in scopes
+    }
+    return bool(needed & GRANTABLE)
+
+
+def _examples(response: Document) -> Document:
+    """Return the examples of an error, by code."""
+    found: Document = response.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {})
+    return found
 
 
 def _drop_default_content(responses: Document) -> None:

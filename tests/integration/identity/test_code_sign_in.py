@@ -146,7 +146,7 @@ async def test_who_registered_with_anothers_address_is_put_out(
         await identity.refresh(intruder.refresh_token)
     with pytest.raises(InvalidCredentials):
         await identity.login(email=EMAIL, password=PASSWORD)
-    assert (await letters(storage, EMAIL))[-1].template == "password_changed"
+    assert "password_changed" in [each.template for each in await letters(storage, EMAIL)]
     assert identity.principal(owner.access_token).user_id == owner.user.id
     clock.move(minutes=1)
     assert (await identity.refresh(owner.refresh_token)).user.email_verified

@@ -66,7 +66,7 @@ async def test_a_mail_sets_a_new_password_and_ends_every_session(
     with pytest.raises(InvalidCredentials):
         await identity.login(email=EMAIL, password=PASSWORD)
     assert (await identity.login(email=EMAIL, password=NEW)).user.email_verified
-    assert (await letters(storage, EMAIL))[-1].template == "password_changed"
+    assert "password_changed" in [each.template for each in await letters(storage, EMAIL)]
     assert [each.details for each in await recorded(storage, "password.changed")] == [
         {"because": "recovery"}
     ]
@@ -144,7 +144,7 @@ async def test_a_change_ends_the_other_sessions(
     await identity.login(email=EMAIL, password=NEW)
     with pytest.raises(LinkInvalid):
         await identity.recovery.complete(token, PASSWORD, client=None)
-    assert (await letters(storage, EMAIL))[-1].template == "password_changed"
+    assert "password_changed" in [each.template for each in await letters(storage, EMAIL)]
 
 
 async def test_a_change_needs_the_current_password_and_a_good_new_one(
@@ -172,7 +172,7 @@ async def test_sessions_end_also_if_the_process_dies_before_it_ends_them(
     mine = await identity.login(email=EMAIL, password=PASSWORD)
     token = await asked(identity, storage)
 
-    async def die(self: Sessions, user_id: UserId) -> None:
+    async def die(self: Sessions, user_id: UserId, **_: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(Sessions, "end_all", die)
@@ -188,7 +188,7 @@ async def test_a_sign_in_that_is_overtaken_by_a_new_password_opens_no_session(
     token = await asked(identity, storage)
     opened = Sessions.open
 
-    async def overtaken(self: Sessions, user: object) -> object:
+    async def overtaken(self: Sessions, user: object, **_: object) -> object:
         monkeypatch.undo()
         await identity.recovery.complete(token, NEW, client=None)
         return await opened(self, user)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
+from guilder.identity.authentication import Authenticator
 from guilder.identity.models import User
 from guilder.identity.routes import router, specification_router
 from guilder.identity.service import IdentityService
@@ -38,6 +39,7 @@ def app(identity: IdentityService) -> FastAPI:
     made.include_router(specification_router, prefix="/v1")
     made.include_router(router, prefix="/v1")
     made.state.identity = identity
+    made.state.authenticator = Authenticator(identity)
     return made
 
 
@@ -180,6 +182,7 @@ async def test_login(client: httpx2.AsyncClient) -> None:
         "refresh_token",
         "refresh_expires_in",
         "user",
+        "device_token",
     ]
     assert (body["token_type"], body["expires_in"]) == ("Bearer", 900)
     me = await client.get("/v1/users/me", headers=bearer(body["access_token"]))

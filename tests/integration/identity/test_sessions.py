@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def is_refused(identity: IdentityService, access_token: str) -> bool:
     [{"email": EMAIL}, {"email": "PAYER@EXAMPLE.COM"}, {"phone": "+1 202 555 0123"}],
     ids=str,
 )
-async def test_signs_in(identity: IdentityService, who: dict[str, str]) -> None:
+async def test_signs_in(identity: IdentityService, who: dict[str, Any]) -> None:
     sign_in = await identity.login(**who, password=PASSWORD)
     principal = identity.principal(sign_in.access_token)
     assert (principal.user_id, principal.wallet_id) == (sign_in.user.id, sign_in.user.wallet_id)
@@ -95,7 +96,7 @@ async def test_signs_in(identity: IdentityService, who: dict[str, str]) -> None:
     ids=str,
 )
 async def test_wrong_and_unknown_are_answered_alike(
-    identity: IdentityService, storage: Storage, who: dict[str, str]
+    identity: IdentityService, storage: Storage, who: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         await identity.login(**who)
@@ -109,7 +110,7 @@ async def test_wrong_and_unknown_are_answered_alike(
     ids=str,
 )
 async def test_one_of_address_and_number_is_needed(
-    identity: IdentityService, who: dict[str, str]
+    identity: IdentityService, who: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidRequest):
         await identity.login(**who, password=PASSWORD)
@@ -349,6 +350,7 @@ async def test_a_guard_that_cannot_see_stays_shut(
     revocations = await made_revocations(storage, clock, 0.1)
     sign_in = await signed_in(identity)
     session_id = identity.principal(sign_in.access_token).session_id
+    assert session_id
     await revocations.start()
     try:
         assert not revocations.is_revoked(session_id)

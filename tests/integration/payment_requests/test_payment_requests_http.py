@@ -187,6 +187,7 @@ async def test_it_is_documented(guilder: Running) -> None:
     paths = (await guilder.client.get("/openapi.json")).json()["paths"]
     pay = paths[PATH + "/{payment_request_id}/pay"]["post"]
     assert {"201", "402", "404", "409", "410", "422", "423"} <= set(pay["responses"])
-    assert [each["name"] for each in pay["parameters"]] == ["payment_request_id", "Idempotency-Key"]
+    names = [each["name"] for each in pay["parameters"]]
+    assert names == ["payment_request_id", "Idempotency-Key", "Step-Up"]
     qr = paths[PATH + "/{payment_request_id}/qr"]["get"]
     assert list(qr["responses"]["200"]["content"]) == ["image/svg+xml"]

@@ -24,6 +24,7 @@ def _pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
         {"bcrypt_cost": 3},
         {"bcrypt_cost": 32},
         {"password_min_length": 7},
+        {"access_ttl_s": 900, "session_idle_s": 899},
         {"access_ttl_s": 0},
         {"access_ttl_s": 900, "refresh_ttl_s": 900},
     ],

@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from joserfc.jwk import OctKey, OKPKey
 from guilder.identity.authentication import Principal
 from guilder.identity.config import SigningKey
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.roles import Role
 from guilder.identity.tokens import AccessTokens
 from guilder.kernel.ids import SessionId, UserId, WalletId
 from tests.support.identity import HandClock
@@ -75,8 +77,17 @@ def test_issued_is_accepted(clock: HandClock, key: SigningKey) -> None:
     assert made(clock, key).verify(token) == ALICE
     header, claims = (decode(part) for part in token.split(".")[:2])
     assert header == {"alg": key.algorithm, "kid": key.kid, "typ": "at+jwt"}
-    assert set(claims) == {"iss", "aud", "sub", "wid", "sid", "jti", "iat", "nbf", "exp"}
+    registered = {"iss", "aud", "sub", "jti", "iat", "nbf", "exp"}
+    assert set(claims) == registered | {"wid", "sid", "role", "ver"}
     assert claims["exp"] - claims["iat"] == 900
+
+
+def test_a_token_carries_the_role_and_the_version_of_the_rights_it_was_made_of(
+    clock: HandClock,
+) -> None:
+    tokens = made(clock)
+    operator = replace(ALICE, role=Role.OPERATOR, rights_version=3)
+    assert tokens.verify(tokens.issue(operator)) == operator
 
 
 def test_two_tokens_of_one_moment_differ(clock: HandClock) -> None:
@@ -175,6 +186,9 @@ def test_the_forger_s_tools_work(clock: HandClock) -> None:
         {"sub": 5},
         {"sid": None},
         {"scope": "admin"},
+        {"role": "god"},
+        {"role": None},
+        {"ver": "1"},
     ],
     ids=str,
 )

@@ -1,6 +1,8 @@
 """Every kind of error has its status, and nothing inside leaks out."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import ClassVar
 
 import pytest
 from starlette.applications import Starlette
@@ -165,3 +167,23 @@ async def test_half_an_answer_is_not_finished_by_a_stop() -> None:
 
 async def _nothing() -> Message:
     raise AssertionError
+
+
+async def test_an_error_may_add_to_its_problem_and_change_nothing_of_it() -> None:
+    error = TeapotBroken("Oh.")
+    error.extension = {"challenge": {"id": "challenge_x"}, "status": 200, "code": "fine"}
+    got = await problem_of(error)
+    assert got.body["challenge"] == {"id": "challenge_x"}
+    assert (got.status, got.body["status"], got.body["code"]) == (409, 409, "teapot_broken")
+
+
+def test_what_an_error_adds_is_in_its_example() -> None:
+    class Asked(TeapotBroken):
+        """It is asked for."""
+
+        extension_example: ClassVar[Mapping[str, object]] = {"challenge": {"id": "challenge_x"}}
+
+    (shown,) = error_responses(Asked)[409]["content"]["application/problem+json"][
+        "examples"
+    ].values()
+    assert shown["value"]["challenge"] == {"id": "challenge_x"}

@@ -95,12 +95,15 @@ def limited(clock: Clock, *, user: str | None = None) -> RateLimitMiddleware:
         await send({"type": "http.response.start", "status": 200, "headers": []})  # type: ignore[operator]
         await send({"type": "http.response.body", "body": b""})  # type: ignore[operator]
 
+    async def identify(scope: object) -> str | None:
+        return user
+
     return RateLimitMiddleware(
         app,
         address=bucket(clock, requests=4),
         user=bucket(clock, requests=2),
         sign_in=bucket(clock, requests=1),
-        identify=lambda _: user,
+        identify=identify,
     )
 
 
@@ -117,7 +120,10 @@ async def test_a_refusal_says_when_to_come_back() -> None:
     assert refused.headers["ratelimit"] == '"test";r=0;t=3'
 
 
-@pytest.mark.parametrize("path", ["/login", "/v1/login", "/register", "/v1/register"])
+@pytest.mark.parametrize(
+    "path",
+    ["/login", "/v1/login", "/register", "/v1/register", "/v1/auth/outside/google/start"],
+)
 async def test_where_passwords_are_tried_the_limit_is_tighter(path: str) -> None:
     layer = limited(Clock())
     assert (await answer(layer, scope_of(path))).status == 200

@@ -14,6 +14,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEifQ.c2lnbmF0dXJl"
     [
         ("token " + JWT, JWT),
         ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ("the key glk_live_5gVzUfQm0cJ8rWtX2nHk was used", "5gVzUfQm0cJ8"),
         ("sent to payer@example.com today", "payer@example.com"),
         ("postgresql://app:hunter2@db.internal/guilder", "hunter2"),
         ("call +49 151 23456789 now", "23456789"),

@@ -1,0 +1,61 @@
+"""Settings of sessions: what would sign busy people out, or sign with what can be guessed."""
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from guilder.app.sessions import signing_keys
+from guilder.server_secrets import Secrets
+from guilder.settings import Settings
+
+KEY = SecretStr("a signing key for tests, long enough")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"session_idle_s": 600}, "at least access_ttl_s"),
+        ({"session_idle_s": 0}, "session_idle_s"),
+        ({"signing_key_next": "too short"}, "signing_key_next"),
+        ({"signing_algorithm_previous": "none"}, "signing_algorithm_previous"),
+        ({"refresh_ttl_s": 1}, "refresh_ttl_s"),
+    ],
+    ids=str,
+)
+def test_refused(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError, match=says) as caught:
+        Settings(**wrong)
+    assert "too short" not in str(caught.value)
+
+
+def test_sessions_as_asvs_suggests() -> None:
+    settings = Settings(session_idle_s=3600, refresh_ttl_s=86_400)
+    assert (settings.access_ttl_s, settings.session_idle_s) == (900, 3600)
+
+
+def secrets() -> Secrets:
+    return Secrets(
+        signing_key=KEY,
+        pepper=KEY,
+        simulator_webhook_secret=KEY,
+        checkpoint_key=KEY,
+        encryption_keys=(KEY,),
+    )
+
+
+def test_the_first_key_signs_and_the_others_verify() -> None:
+    settings = Settings(
+        signing_algorithm="Ed25519",
+        signing_key_next=SecretStr("b" * 32),
+        signing_key_previous=SecretStr("c" * 32),
+        signing_algorithm_previous="HS256",
+    )
+    keys = signing_keys(settings, secrets())
+    assert [(key.secret[:1], key.algorithm) for key in keys] == [
+        (b"a", "Ed25519"),
+        (b"b", "Ed25519"),
+        (b"c", "HS256"),
+    ]
+    before = Settings(signing_key_previous=SecretStr("c" * 32))
+    assert [key.algorithm for key in signing_keys(before, secrets())] == ["HS256", "HS256"]
