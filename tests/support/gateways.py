@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from uuid import uuid4
 
 import httpx2
@@ -22,6 +23,7 @@ from guilder.gateways.simulator.config import SimulatorConfig
 from guilder.gateways.simulator.models import MODELS, FaultScript
 from guilder.identity.authentication import Authenticator, Principal
 from guilder.identity.errors import Unauthenticated
+from guilder.identity.factors.rules import StepUpPolicy
 from guilder.kernel.clock import utc_now
 from guilder.kernel.currency import currency
 from guilder.kernel.ids import SessionId, UserId, WalletId, derived_uuid, encode_id
@@ -83,6 +85,15 @@ class PassToken:
         if not access_token.startswith("user"):
             raise Unauthenticated
         return principal(access_token)
+
+
+class AsksNobody:
+    """Stands for a step-up that no amount asks for."""
+
+    policy = StepUpPolicy()
+
+    def asks(self, amount_minor: int, currency: str) -> bool:
+        return False
 
 
 def principal(name: str) -> Principal:
@@ -287,4 +298,5 @@ def _app(
     app.state.payouts = payouts
     app.state.intake = intake
     app.state.authenticator = Authenticator(PassToken())
+    app.state.identity = SimpleNamespace(step_up=AsksNobody())
     return app

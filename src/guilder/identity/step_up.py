@@ -33,7 +33,7 @@ STEP_UP_PARAMETER: Final[dict[str, Any]] = {
     "required": False,
     "description": "The id of a challenge that was proved for just this request, after a 403 "
     "`step_up_required` has asked for it.",
-    "schema": {"type": "string", "maxLength": 64},
+    "schema": {"type": "string"},
     "example": "challenge_01h455vb4pex5vsknk084sn02q",
 }
 """The header in OpenAPI."""

@@ -142,13 +142,10 @@ def from_framework(error: HTTPException, scope: Scope) -> Response:
 
 def _methods_of(scope: Scope) -> list[str]:
     """Return every method of a path: the framework names those of its first route alone."""
+    routes = list(iter_route_contexts(scope["app"].routes))
+    path = next(route.path for route in routes if route.matches(scope)[0] is not Match.NONE)
     return sorted(
-        {
-            method
-            for route in iter_route_contexts(scope["app"].routes)
-            if route.matches(scope)[0] is not Match.NONE
-            for method in route.methods or ()
-        }
+        {method for route in routes if route.path == path for method in route.methods or ()}
     )
 
 

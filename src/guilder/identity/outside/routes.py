@@ -51,7 +51,8 @@ _BODY_ERRORS = (Malformed, UnsupportedMediaType, InvalidRequest, RateLimited, Un
 _MINE = (Unauthenticated, Forbidden, RateLimited, Unavailable)
 _GUARDED: Final = {"parameters": [STEP_UP_PARAMETER]}
 _SEE_OTHER: Final = 303
-_VALUE_MAX: Final = 4_096
+_CODE_MAX: Final = 2_048
+_VALUE_MAX: Final = 512
 _REDIRECT: Final = {
     "description": "On to `Location`.",
     "headers": {"Location": {"schema": {"type": "string"}, "description": "Where to go on."}},
@@ -62,6 +63,7 @@ Provider = Annotated[
 ]
 Reader = Annotated[Principal, needs(Permission.SECURITY_READ)]
 Writer = Annotated[Principal, needs(Permission.SECURITY_WRITE)]
+_Code = Annotated[str | None, Query(max_length=_CODE_MAX)]
 _Value = Annotated[str | None, Query(max_length=_VALUE_MAX)]
 
 
@@ -153,7 +155,7 @@ async def come_back(
     request: Request,
     *,
     state: _Value = None,
-    code: _Value = None,
+    code: _Code = None,
     iss: _Value = None,
     error: _Value = None,
 ) -> Response:
