@@ -98,7 +98,7 @@ def write_key(mode: Mode, secret: bytes) -> str:
         secret: 32 random bytes.
 
     >>> write_key(Mode.TEST, bytes(32))
-    'glk_test_000000000000000000000000000000000000000000002I1G4N'
+    'glk_test_00000000000000000000000000000000000000000002I1G4N'
     """
     check(len(secret) == SECRET_BYTES, "a key has 256 bits")
     body = f"{_PREFIX}_{mode}_{_base62(int.from_bytes(secret, 'big'), _SECRET_LENGTH)}"
