@@ -116,7 +116,7 @@ METADATA: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("lie", METADATA.values(), ids=list(METADATA))
-async def test_metadata_that_is_not_its_own(company: Company, lie: dict[str, Any]) -> None:
+async def test_asvs_1_3_6_metadata_that_is_not_its_own(company: Company, lie: dict[str, Any]) -> None:
     company.metadata = lie
     provider = provider_of(company, HandClock())
     with pytest.raises(OutsideAnswerRefused):
@@ -125,13 +125,22 @@ async def test_metadata_that_is_not_its_own(company: Company, lie: dict[str, Any
 
 
 async def test_a_company_that_hangs(company: Company) -> None:
-    silent = await asyncio.start_server(lambda *_: asyncio.sleep(30), "127.0.0.1", 0)
+    is_left = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        is_left.set()
+
+    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     issuer = f"http://127.0.0.1:{port}"
     provider = provider_of(company, HandClock(), issuer=issuer, total_timeout_s=0.2)
     with pytest.raises(OutsideUnavailable):
         await provider.authorization_url(asked())
     await provider.aclose()
+    async with asyncio.timeout(5):
+        await is_left.wait()
     silent.close()
 
 
