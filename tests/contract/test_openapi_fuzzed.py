@@ -1,4 +1,5 @@
-"""Thousands of requests made from the OpenAPI document, signed in, against a running Guilder.
+"""Thousands of requests made from the OpenAPI document by schemathesis, signed in, against a running
+Guilder.
 
 Every answer is one that the document names, none is a 500, and nothing is taken that the document
 forbids. `GUILDER_TEST_FUZZ_EXAMPLES` says how many random requests each operation gets.
@@ -10,33 +11,55 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.guilder_process import GuilderProcess, guilder_process
-from tests.support.payers import make_payers
+from tests.support.payers import PASSWORD, make_payers
 
 EXAMPLES = int(os.environ.get("GUILDER_TEST_FUZZ_EXAMPLES", "3"))
 UNFIT = ("positive_data_acceptance",)
 """A well-formed request may be refused for want of money, a friend or a gateway."""
 
 
+@pytest.mark.timeout(900)
 async def test_every_operation_keeps_to_its_document(tmp_path: Path) -> None:
     async with guilder_process() as guilder:
         [person] = await make_payers(guilder.host, guilder.port, 1)
-        async with guilder.wire() as wire:
-            document = (await wire.ask("GET", "/openapi.json")).json()
-        code, report = await _fuzz(guilder, person.authorization, tmp_path)
-        assert code == 0, report
-        operations = sum(len(methods) for methods in document["paths"].values())
-        assert f"Tested: {operations}\n" in report
-        [requests] = re.findall(r"(\d+) generated", report)
-        assert int(requests) > 20 * operations
+        operator = await _operator(guilder)
+        operations, requests = await _fuzz(guilder, person.authorization, tmp_path)
+        assert operations == await _documented(guilder)
+        assert requests > 20 * operations
+        # To people who are not staff, these are all forbidden, whatever is asked.
+        operations, requests = await _fuzz(guilder, operator, tmp_path, only="^/v1/admin/")
+        assert operations
+        assert requests > 20 * operations
 
 
-async def _fuzz(guilder: GuilderProcess, authorization: str, directory: Path) -> tuple[int, str]:
-    """Run it; return its exit code and what it found."""
+async def _operator(guilder: GuilderProcess) -> str:
+    """Return what an operator sends as `Authorization`."""
+    person = {"email": "operator@example.com", "password": PASSWORD}
+    async with guilder.wire() as wire:
+        await wire.ask("POST", "/v1/register", {"name": "Operator", **person})
+        code, said = await guilder.command("users", "make-operator", person["email"])
+        assert code == 0, said
+        return f"Bearer {(await wire.ask('POST', '/v1/login', person)).json()['access_token']}"
+
+
+async def _documented(guilder: GuilderProcess) -> int:
+    async with guilder.wire() as wire:
+        document = (await wire.ask("GET", "/openapi.json")).json()
+    return sum(len(operations) for operations in document["paths"].values())
+
+
+async def _fuzz(
+    guilder: GuilderProcess, authorization: str, directory: Path, *, only: str = "."
+) -> tuple[int, int]:
+    """Try the operations whose paths match; return how many there were, and how many requests."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run"),
         f"http://{guilder.host}:{guilder.port}/openapi.json",
         *("--header", f"Authorization: {authorization}"),
+        *("--include-path-regex", only),
         *("--checks", "all", "--exclude-checks", ",".join(UNFIT)),
         *("--max-examples", str(EXAMPLES), "--continue-on-failure", "--no-shrink", "--no-color"),
         *("--warnings", "off", "--suppress-health-check", "all"),
@@ -46,5 +69,9 @@ async def _fuzz(guilder: GuilderProcess, authorization: str, directory: Path) ->
         cwd=directory,
     )
     output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    report = output.decode()
+    assert process.returncode == 0, report
+    [operations], [requests] = (
+        re.findall(pattern, report) for pattern in (r"Tested: (\d+)", r"(\d+) generated")
+    )
+    return int(operations), int(requests)

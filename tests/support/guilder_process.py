@@ -127,15 +127,22 @@ class GuilderProcess:
 
     async def verify(self) -> dict[str, Any]:
         """Run `guilder verify` on its database; it must be stopped."""
+        code, output = await self.command("verify", "--json")
+        report: dict[str, Any] = json.loads(output)
+        return report | {"exit_code": code}
+
+    async def command(self, *words: str) -> tuple[int, str]:
+        """Run `guilder WORDS` with its settings; return the exit code and what was printed."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "guilder.cli", "verify", "--json"),
+            *(sys.executable, "-m", "guilder.cli", *words),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env=self._environment,
         )
-        output, _ = await asyncio.wait_for(process.communicate(), START_S)
-        report: dict[str, Any] = json.loads(output)
-        return report | {"exit_code": process.returncode}
+        async with asyncio.timeout(START_S):
+            output, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, output.decode()
 
     def memory_bytes(self) -> int:
         """Return how much memory the process itself occupies."""
