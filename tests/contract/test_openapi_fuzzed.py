@@ -1,8 +1,8 @@
-"""Thousands of requests made from the OpenAPI document by schemathesis, signed in, against a running
-Guilder.
+"""Thousands of requests made from the OpenAPI document by schemathesis, against a running Guilder.
 
-Every answer is one that the document names, none is a 500, and nothing is taken that the document
-forbids. `GUILDER_TEST_FUZZ_EXAMPLES` says how many random requests each operation gets.
+They are signed in. Every answer is one that the document names, none is a 500, and nothing is taken
+that the document forbids. `GUILDER_TEST_FUZZ_EXAMPLES` says how many random requests each operation
+gets.
 """
 
 import asyncio
