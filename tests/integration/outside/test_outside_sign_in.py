@@ -60,6 +60,7 @@ async def test_another_provider_is_another_person(world: World, client: Browser)
     somebody(world, "10158")
     user = (await client.sign_in("company")).json()["user"]
     # The same subject at Facebook is somebody else.
+    world.facebook.person = {"id": "10158", "name": "A Friend"}
     assert_problem(await client.sign_in("facebook"), 409, "outside_email_needed")
     assert user["name"] == "10158"
 
