@@ -74,6 +74,17 @@ def application(**changes: object) -> Application:
     return Application(**values)  # type: ignore[arg-type]
 
 
+STORED = (
+    *MODELS,
+    *FACTOR_MODELS,
+    *PASSKEY_MODELS,
+    *OUTSIDE_MODELS,
+    *AUDIT_MODELS,
+    *MESSAGE_MODELS,
+)
+"""Everything that the service reads or writes."""
+
+
 @contextlib.asynccontextmanager
 async def identity_service(
     storage: Storage,
@@ -83,8 +94,7 @@ async def identity_service(
     **changes: object,
 ) -> AsyncIterator[IdentityService]:
     """Lend a started service on a storage that has its collections."""
-    ways_in = [*FACTOR_MODELS, *PASSKEY_MODELS, *OUTSIDE_MODELS]
-    await storage.migrate([*MODELS, *ways_in, *AUDIT_MODELS, *MESSAGE_MODELS])
+    await storage.migrate(STORED)
     config = quick_config(**changes)
     service = IdentityService(
         storage=storage,
