@@ -94,6 +94,12 @@ def messages(settings: Settings) -> Findings:
 
 def outside(settings: Settings) -> Findings:
     """Codes and secrets of signing in by other companies go over TLS."""
+    if settings.outside_return_urls and not settings.oidc_providers:
+        yield warning(
+            "outside_return_urls",
+            "No company is set up: nobody can sign in by one.",
+            "Set GUILDER_OIDC_PROVIDERS, see docs/guides/openid-connect.md; or remove it.",
+        )
     if settings.environment == "production":
         for url in settings.outside_return_urls:
             if not url.startswith("https://"):

@@ -124,6 +124,9 @@ class MessageSettings(BaseSettings):
         """Refuse what would fail only when the first message is sent."""
         _needs("smtp_host", self.smtp_host, {"mail_from": self.mail_from})
         _needs("smtp_username", self.smtp_username, {"smtp_password": self.smtp_password})
+        _needs("smtp_password", self.smtp_password, {"smtp_username": self.smtp_username})
+        _needs("smtp_username", self.smtp_username, {"smtp_host": self.smtp_host})
+        _needs("sms_auth_token", self.sms_auth_token, {"sms_account_sid": self.sms_account_sid})
         _needs(
             "sms_account_sid",
             self.sms_account_sid,

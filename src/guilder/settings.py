@@ -162,8 +162,9 @@ class Settings(PasskeySettings, SessionSettings, OutsideSettings, MessageSetting
 
     verified_contact_required: bool = Field(
         default_factory=_in_production,
-        description="Nobody signs in by password who has shown neither e-mail address nor phone "
-        "number. On in production.",
+        description="Nobody signs in by password, or is paid, by an e-mail address or phone number "
+        "that was not confirmed. Without it, who registers with somebody else's can find out "
+        "whether it is in use. On in production.",
     )
     recovery_url: str | None = Field(
         default=None,

@@ -134,7 +134,7 @@ async def test_a_time_out_after_the_effect_is_unclear_and_the_same_key_finds_out
     assert created_at < world.clock(), "it is the one of the first call"
 
 
-async def test_no_call_waits_for_ever(world: World) -> None:
+async def test_asvs_13_1_3_no_call_waits_for_ever(world: World) -> None:
     await world.script("payment_hung", hang_ms=1_000)
     config = SimulatorConfig(
         api_url=world.config.api_url,

@@ -128,7 +128,7 @@ def test_the_judge_refuses_what_is_wrong(described: OpenAPI) -> None:
         (DROP, Fate.UNCLEAR, "no_answer"),
     ],
 )
-async def test_each_answer_has_its_meaning(answer: Any, fate: Fate, reason: str) -> None:
+async def test_row_71_each_answer_has_its_meaning(answer: Any, fate: Fate, reason: str) -> None:
     async with sms_company() as company:
         company.answers = [answer]
         sender = SmsSender(company.config())
@@ -140,7 +140,7 @@ async def test_each_answer_has_its_meaning(answer: Any, fate: Fate, reason: str)
 
 
 @pytest.mark.parametrize("limit", ["read_timeout_s", "total_timeout_s"])
-async def test_a_company_that_hangs_is_left(limit: str) -> None:
+async def test_asvs_13_2_6_a_company_that_hangs_is_left(limit: str) -> None:
     async with sms_company() as company:
         company.answers = [HANG]
         sender = SmsSender(company.config(**{limit: 1}))
@@ -177,7 +177,7 @@ async def test_a_number_that_is_not_ours_to_write_to_costs_nothing(to: str, reas
     assert company.asked == []
 
 
-def test_the_token_goes_nowhere_in_clear() -> None:
+def test_asvs_12_3_1_the_token_goes_nowhere_in_clear() -> None:
     with pytest.raises(InvariantViolation):
         SmsConfig(account=ACCOUNT, token=TOKEN, sent_from=NUMBER, api_url="http://sms.example.com")
     assert TOKEN not in repr(SmsConfig(account=ACCOUNT, token=TOKEN, sent_from=NUMBER))

@@ -97,7 +97,7 @@ async def _assert_exactly_once(
     assert await receipts(world, ReceiptState.RECEIVED) == []
 
 
-async def test_a_forged_webhook_is_refused_kept_and_without_effect(world: World) -> None:
+async def test_asvs_4_1_5_a_forged_webhook_is_refused_kept_and_without_effect(world: World) -> None:
     payment = await world.begin()
     await world.press(payment)
     body = json.dumps(

@@ -158,7 +158,9 @@ RACES = (
 )
 
 
-async def test_sixty_four_at_once(deployment: Deployment, subtests: pytest.Subtests) -> None:
+async def test_asvs_15_4_1_sixty_four_at_once(
+    deployment: Deployment, subtests: pytest.Subtests
+) -> None:
     """One test for all, so that the processes are started once."""
     for one_round, processes in itertools.product(RACES, (1, PROCESSES)):
         with subtests.test(one_round.__name__, processes=processes):

@@ -79,7 +79,7 @@ async def balances(people: People, *users: User) -> list[int]:
     return [await people.available(user) for user in users]
 
 
-async def test_payment_request_is_paid_once(
+async def test_asvs_2_3_4_payment_request_is_paid_once(
     people: People, requests: PaymentRequestService
 ) -> None:
     payee, one, two = [await people.person() for _ in range(3)]
@@ -99,7 +99,7 @@ async def test_payment_request_is_paid_once(
     assert sum(await balances(people, one, two)) == 30 * ROUNDS
 
 
-async def test_payment_request_is_paid_or_withdrawn(
+async def test_asvs_15_4_2_payment_request_is_paid_or_withdrawn(
     people: People, requests: PaymentRequestService
 ) -> None:
     payee, payer = [await people.person() for _ in range(2)]

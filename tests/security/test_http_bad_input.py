@@ -80,7 +80,7 @@ async def test_bad_bodies(guilder: Running, path: str, body: bytes, status: int,
 @pytest.mark.parametrize(
     ("body", "status", "code"), [c[1:] for c in BODIES], ids=[c[0] for c in BODIES]
 )
-async def test_bad_bodies_about_money(
+async def test_asvs_2_2_2_bad_bodies_about_money(
     guilder: Running, somebody: Person, *, path: str, body: bytes, status: int, code: str
 ) -> None:
     headers = JSON | somebody.headers | {"Idempotency-Key": "k"}
@@ -93,7 +93,7 @@ async def test_bad_bodies_about_money(
 @pytest.mark.parametrize(
     "media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "json"]
 )
-async def test_other_media_types(
+async def test_asvs_3_5_2_other_media_types(
     guilder: Running, somebody: Person, path: str, media_type: str
 ) -> None:
     headers = somebody.headers | {"Content-Type": media_type, "Idempotency-Key": "k"}
@@ -101,7 +101,7 @@ async def test_other_media_types(
     refused(response, (415, "unsupported_media_type"))
 
 
-async def test_streamed_bodies_are_counted(guilder: Running) -> None:
+async def test_asvs_5_2_1_streamed_bodies_are_counted(guilder: Running) -> None:
     async def endless() -> Any:
         for _ in range(64):
             yield b"x" * 4_096

@@ -57,7 +57,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_asvs_7_2_3_refresh_tokens_have_256_bits_and_are_new_at_every_sign_in(
+async def test_asvs_7_2_3_to_4_refresh_tokens_have_256_bits_and_are_new_at_every_sign_in(
     postgresql_storage: Storage,
 ) -> None:
     async with workers(postgresql_storage, HandClock(), count=1) as (identity,):

@@ -103,7 +103,7 @@ async def approved(identity: IdentityService, payer: Principal) -> str:
     ],
     ids=lambda each: str(sorted(each)) if isinstance(each, dict) else each,
 )
-async def test_asvs_2_3_2_anything_else_is_refused_and_ends_the_approval(
+async def test_asvs_7_5_3_anything_else_is_refused_and_ends_the_approval(
     identity: IdentityService, payer: Principal, operation: str, changes: dict[str, Any]
 ) -> None:
     approval = await approved(identity, payer)
@@ -131,7 +131,7 @@ async def test_an_approval_is_used_once_and_its_request_may_come_again(
         await use(identity, payer, unkeyed, key=None)
 
 
-async def test_what_was_not_proved_approves_nothing(
+async def test_asvs_2_3_1_what_was_not_proved_approves_nothing(
     identity: IdentityService, payer: Principal, clock: HandClock
 ) -> None:
     challenge = await required(identity, payer)

@@ -92,7 +92,7 @@ class TestHttp:
             if not path.endswith(("/pay", "/batch")):  # They say themselves what they have done.
                 assert reused.json()["code"] == "step_up_refused", (path, reused.text)
 
-    async def test_approve_one_run_another(self, guilder: Running) -> None:
+    async def test_asvs_7_5_3_approve_one_run_another(self, guilder: Running) -> None:
         payer, payee = await spender(guilder, 10 * MUCH), await spender(guilder)
         path, before = "/v1/transfers", await balance(payer)
         refused = await self.post(payer, path, order(payee, MUCH + 1), key="k")
@@ -166,7 +166,7 @@ class TestSetUp:
         assert removed.status_code == 204, removed.text
         assert (await here.client.post("/v1/login", json=login)).status_code == 200
 
-    async def test_a_new_address_and_a_new_password_ask(self, guilder: Running) -> None:
+    async def test_asvs_7_5_1_a_new_address_and_a_new_password_ask(self, guilder: Running) -> None:
         person = await guilder.person()
         path, body = "/v1/users/me/email", {"email": f"new-{secrets.token_hex(4)}@example.com"}
         refused = await person.post(path, body)

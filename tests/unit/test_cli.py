@@ -83,6 +83,33 @@ def test_settings_with_secrets_are_refused_without_them(
     assert "far-too-short" not in err
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("google, s3cr3t", "GUILDER_OIDC_PROVIDERS: must be JSON"),
+        (
+            '[{"name":"google","client_id":"s3cr3t"}]',
+            "GUILDER_OIDC_PROVIDERS (0.client_secret): Field required",
+        ),
+        (
+            '[{"name":"office","client_id":"i","client_secret":"s3cr3t"}]',
+            "GUILDER_OIDC_PROVIDERS (0): office: also set issuer",
+        ),
+    ],
+)
+def test_a_provider_that_is_half_set_up_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+) -> None:
+    monkeypatch.setenv("GUILDER_OIDC_PROVIDERS", given)
+    code, _, err = run("doctor")
+    assert code == ExitCode.USAGE
+    title, fault = err.splitlines()
+    assert title == "The settings are not valid."
+    assert fault.strip().startswith(said)
+    assert "s3cr3t" not in err
+    assert "default factory" not in err
+
+
 def test_a_database_that_no_engine_serves_is_refused(run: Run) -> None:
     code, _, err = run("verify", "--database-url", "mysql://127.0.0.1/guilder")
     assert code == ExitCode.USAGE

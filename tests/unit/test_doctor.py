@@ -79,8 +79,9 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"database_url": "mongodb+srv://db.internal/x?tls=false"}, "database_url", True),
         ({"database_accepted_settings": "fsync"}, "database_accepted_settings", False),
         ({"smtp_host": None}, "smtp_host", True),
-        ({"sms_account_sid": None}, "sms_account_sid", False),
+        ({"sms_account_sid": None, "sms_auth_token": None}, "sms_account_sid", False),
         ({"sms_countries": ""}, "sms_countries", False),
+        ({"outside_return_urls": "https://wallet.example.com/in"}, "outside_return_urls", False),
     ],
 )
 def test_each_fault_is_found(

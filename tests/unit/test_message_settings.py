@@ -25,6 +25,9 @@ PRODUCTION: dict[str, Any] = {"environment": "production"}
     [
         {"smtp_host": "mail.example.com"},
         {**MAIL, "smtp_username": "sender"},
+        {**MAIL, "smtp_password": "a password of nobody"},
+        {"smtp_username": "sender", "smtp_password": "a password of no server"},
+        {"sms_auth_token": "a token of no account"},
         {**MAIL, "smtp_security": "none"},
         {**MAIL, "mail_from": "not an address"},
         {**MAIL, "mail_from": "ä@example.com"},

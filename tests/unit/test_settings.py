@@ -92,7 +92,7 @@ def test_wrong_values_are_refused(wrong: dict[str, Any]) -> None:
         Settings(**wrong)
 
 
-def test_no_secret_shows() -> None:
+def test_asvs_13_3_1_no_secret_shows() -> None:
     settings = Settings(
         **PRODUCTION,
         metrics_token=SecretStr(SECRET[::-1]),
@@ -117,7 +117,9 @@ def test_the_environment_is_read_and_arguments_win(monkeypatch: pytest.MonkeyPat
     assert load_settings(port=9001).port == 9001
 
 
-def test_the_secrets_directory_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_asvs_13_3_1_the_secrets_directory_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "guilder_signing_key").write_text(SECRET)
     monkeypatch.setenv("GUILDER_SECRETS_DIRECTORY", str(tmp_path))
     key = load_settings().signing_key

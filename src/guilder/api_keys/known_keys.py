@@ -18,6 +18,7 @@ from guilder.kernel.clock import Clock
 from guilder.kernel.errors import Unavailable
 from guilder.ledger.background import BackgroundTask
 from guilder.storage.base import Range, Storage
+from guilder.storage.paging import every_document
 
 KNOWN_MAX: Final = 20_000
 """Keys remembered: about 40 MB. The one that was read longest ago is forgotten first."""
@@ -26,7 +27,6 @@ KNOWN_FOR_S: Final = 60
 whose rights have changed."""
 _OVERLAP = timedelta(seconds=30)
 """Each look goes this far back behind the last: covers slow commits and clocks that differ."""
-_PAGE = 500
 _POLL_S = 0.4
 _STALE_S = 10.0
 
@@ -105,15 +105,9 @@ class KnownKeys:
         """Forget the keys that others have changed since the last look."""
         now = self._clock()
         since = (now if self._looked_until is None else self._looked_until) - _OVERLAP
-        after: tuple[datetime, str] | None = None
-        while True:
-            within = Range(field="updated_at", at_least=since)
-            page = await self._keys.page({}, within=within, after=after, limit=_PAGE)
-            for key in page:
-                after = (key.updated_at, key.id)
-                self._forget_before(key)
-            if len(page) < _PAGE:
-                break
+        within = Range(field="updated_at", at_least=since)
+        async for key in every_document(self._keys, {}, within=within):
+            self._forget_before(key)
         self._looked_until = now
 
     async def start(self) -> None:

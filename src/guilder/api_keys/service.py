@@ -34,13 +34,13 @@ from guilder.kernel.errors import FieldError, InvalidRequest, NotFound, Unavaila
 from guilder.kernel.ids import UserId, derived_uuid, encode_id, new_uuid
 from guilder.storage.base import LedgerStorage, Range, Scalar, Storage, Transaction
 from guilder.storage.errors import DuplicateDocument, VersionConflict
+from guilder.storage.paging import every_document
 
 PREFIX = "key"
 LASTS = timedelta(days=365)
 """When nobody says how long."""
 LASTS_AT_MOST = timedelta(days=5 * 365)
 _ATTEMPTS = 16
-_PAGE = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -317,14 +317,8 @@ class ApiKeyService:
 
 async def _secrets_of(transaction: Transaction, key: ApiKey) -> list[ApiKeySecret]:
     """Return all of them: of those that were left out, one could be a thief's."""
-    stored, found = transaction.documents(ApiKeySecret), list[ApiKeySecret]()
-    after: tuple[Scalar, str] | None = None
-    while True:
-        page = await stored.page({"key_id": key.id}, after=after, limit=_PAGE)
-        found += page
-        if len(page) < _PAGE:
-            return found
-        after = (page[-1].id, page[-1].id)
+    secrets = every_document(transaction.documents(ApiKeySecret), {"key_id": key.id})
+    return [secret async for secret in secrets]
 
 
 def _secret(text: str, key: ApiKey, now: datetime) -> ApiKeySecret:

@@ -1,6 +1,10 @@
 """Expected failures of a command, said in a sentence with their cure, without a traceback."""
 
+import re
+from collections.abc import Iterator
+
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.markup import escape
 
@@ -27,7 +31,17 @@ class PortTaken(Exception):
         self.cure = f"Stop what listens there, or choose another: --port {port % 65_535 + 1}."
 
 
-_EXPECTED = (GuilderError, PortTaken, StoryStopped, ValidationError, PermissionError)
+_EXPECTED = (
+    GuilderError,
+    PortTaken,
+    StoryStopped,
+    ValidationError,
+    SettingsError,
+    PermissionError,
+)
+_CONSEQUENCE = "default_factory_not_called"
+"""Pydantic's name for a default that waits for another setting to be right."""
+_FIELD = re.compile(r'field "(\w+)"')
 
 
 def explain(error: Exception, console: Console) -> ExitCode | None:
@@ -41,18 +55,40 @@ def explain(error: Exception, console: Console) -> ExitCode | None:
     if isinstance(error, ValidationError):
         if error.title != "Settings":
             return None
-        console.print("[bold red]The settings are not valid.[/]")
-        for fault in error.errors(include_url=False, include_input=False, include_context=False):
-            # A rule about several settings has no place, and names them itself.
-            place = "_".join(str(part) for part in fault["loc"]).upper()
-            said = fault["msg"].removeprefix("Value error, ")
-            console.print(f"  {f'GUILDER_{place}: ' if place else ''}{escape(said)}")
+        _refused(console, *_faults(error))
+        return ExitCode.USAGE
+    if isinstance(error, SettingsError):
+        # Its own text names a class of the library, and its cause may quote a secret.
+        found = _FIELD.search(str(error))
+        name = f"GUILDER_{found[1].upper()}" if found else "A setting"
+        _refused(console, f"{name}: must be JSON; docs/reference/settings.md says of what shape")
         return ExitCode.USAGE
     detail = error.detail if isinstance(error, GuilderError) else str(error)
     console.print(f"[bold red]{escape(detail)}[/]", soft_wrap=True)
     if cure := _cure(error):
         console.print(escape(cure), soft_wrap=True)
     return _code(error)
+
+
+def _refused(console: Console, *faults: str) -> None:
+    console.print("[bold red]The settings are not valid.[/]")
+    for fault in faults:
+        console.print(f"  {escape(fault)}", soft_wrap=True)
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    """Say what is wrong with which variable, without the value."""
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        if fault["type"] == _CONSEQUENCE:
+            continue
+        said = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            # A rule about several settings names them itself.
+            yield said
+            continue
+        name, *inside = (str(part) for part in fault["loc"])
+        place = f" ({'.'.join(inside)})" if inside else ""
+        yield f"GUILDER_{name.upper()}{place}: {said}"
 
 
 def _code(error: Exception) -> ExitCode:

@@ -100,15 +100,35 @@ class Addresses:
         return Contact(Channel.SMS, number, self.phone_key(number))
 
     def contact_of(self, user: User, channel: Channel) -> Contact | None:
-        """Return how the user is reached on a way, if at all.
+        """Return how the user says to be reached on a way, if at all.
+
+        It may find somebody else; see `claims.holds`.
 
         Raises:
             SealBroken: The stored value was changed, or its key is gone.
         """
-        is_email = channel is Channel.EMAIL
-        text = self.email_of(user) if is_email else self.phone_of(user)
-        key = user.email_key if is_email else user.phone_key
-        return None if text is None or key is None else Contact(channel, text, key)
+        if channel is Channel.EMAIL:
+            email = self.email_of(user)
+            return None if email is None else Contact(channel, email, self.email_key(email))
+        phone = self.phone_of(user)
+        return None if phone is None else Contact(channel, phone, self.phone_key(phone))
+
+    def reach_of(self, user: User) -> Contact | None:
+        """Return where what concerns the user is sent: where they have shown to read, if anywhere.
+
+        Whether the contact finds somebody else makes no difference: where messages go would tell
+        it. Ask `claims.holds` before one is sent.
+
+        Raises:
+            SealBroken: The stored value was changed, or its key is gone.
+        """
+        is_number_better = user.email_verified_at is None and user.phone_verified_at is not None
+        ways = [Channel.EMAIL, Channel.SMS]
+        for channel in reversed(ways) if is_number_better else ways:
+            contact = self.contact_of(user, channel)
+            if contact is not None:
+                return contact
+        return None
 
     def email_of(self, user: User) -> str | None:
         """Return the address, as the user writes it.

@@ -15,6 +15,7 @@ from guilder.audit.rules import UNKNOWN
 from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
 from guilder.identity.addresses import Contact
+from guilder.identity.claims import holds
 from guilder.identity.codes import GivenCode, OneTimeCodes
 from guilder.identity.contacts import CODE, CODE_REQUEST, CONTACT, as_verified, lets_in
 from guilder.identity.devices import NO_DEVICE, Device
@@ -198,7 +199,8 @@ class CodeSignIn:
 
         def verified(latest: User) -> User:
             is_same = latest.credentials_version == user.credentials_version
-            if not is_same or not lets_in(latest, contact.channel):
+            is_theirs = holds(latest, contact) and lets_in(latest, contact.channel)
+            if not is_same or not is_theirs:
                 raise Unavailable(retry_after_s=1)  # What was decided above is out of date.
             return _without_password(latest, contact, nobodys, self._clock())
 

@@ -94,8 +94,8 @@ class IdentityConfig:
         revocation_poll_s: How often other processes' sign-outs are looked for.
         revocation_stale_s: Age of the last look after which nobody is let in.
         registration_ttl_s: How long the answer to a registration is kept for retries.
-        verified_contact_required: Nobody signs in by password who has shown neither address nor
-            number.
+        verified_contact_required: Nobody signs in by password, or is paid, by an address or number
+            that was not shown to be their own. Without it both tell whether somebody has it.
         sms_offered: There is a way to send SMS.
         recovery_page: Where the link in a recovery mail leads; without one it shows the token.
         brand: What apps that show codes call this deployment.

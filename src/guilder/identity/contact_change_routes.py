@@ -12,6 +12,7 @@ from guilder.identity.contact_schemas import AcceptedAnswer, VerifyBody
 from guilder.identity.errors import (
     CodeExpired,
     CodeWrong,
+    ContactTaken,
     Forbidden,
     SmsNotOffered,
     TooManyAttempts,
@@ -43,7 +44,7 @@ _ERRORS = (
 )
 _BEGIN_ERRORS = error_responses(*_ERRORS, *STEP_UP_ERRORS)
 _BEGIN_SMS_ERRORS = error_responses(*_ERRORS, *STEP_UP_ERRORS, SmsNotOffered)
-_CONFIRM_ERRORS = error_responses(*_ERRORS, CodeWrong, CodeExpired)
+_CONFIRM_ERRORS = error_responses(*_ERRORS, CodeWrong, CodeExpired, ContactTaken)
 _GUARDED = {"parameters": [STEP_UP_PARAMETER]}
 
 

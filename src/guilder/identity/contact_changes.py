@@ -1,7 +1,8 @@
 """Another address or number: shown to be the user's own before it takes the place of the old one.
 
-A code goes to the new one. Whether somebody else has it is not told: then no code comes. The old
-one is told when it is over, and nothing that was sent there works any more. Step-up comes before.
+A code goes to the new one. Whether somebody else has it is told to nobody but those who give that
+code. The old one is told when it is over, and nothing that was sent there works any more. Step-up
+comes before.
 """
 
 from datetime import timedelta
@@ -10,6 +11,7 @@ import structlog
 
 from guilder.identity.addresses import Contact
 from guilder.identity.authentication import Principal
+from guilder.identity.claims import make_way
 from guilder.identity.codes import TTL_MAX_S
 from guilder.identity.contacts import CODE, CODE_REQUEST
 from guilder.identity.errors import CodeExpired, CodeWrong, SmsNotOffered, Unauthenticated
@@ -38,7 +40,7 @@ class ContactChanges:
     """The use-cases of changing an address or a number.
 
     Invariants:
-        Whether the new one belongs to somebody is not seen from the answers.
+        Whether the new one belongs to somebody is seen by those only who read what is sent there.
         The user has the old one until the code of the new one was given, and in one moment the new.
     """
 
@@ -83,8 +85,6 @@ class ContactChanges:
         user = await self._user(principal)
         await self._requests.check(CODE_REQUEST, account=contact.key, address=client)
         await self._requests.check(CODE_REQUEST, account=user.id, address=None)
-        owner = await self._users.find_one(contact.where)
-        is_taken = owner is not None and owner.id != user.id
         code = await self._ground.codes.issue(purpose=_PURPOSE, subject=_subject(user, contact))
         await self._put(user, contact)
         async with self._storage.transaction() as transaction:
@@ -94,7 +94,6 @@ class ContactChanges:
                 to=contact,
                 code=code,
                 user_id=user.user_id,
-                is_decoy=is_taken,
             )
             await self._record(transaction, "contact_change.begun", user, contact, client)
 
@@ -106,6 +105,7 @@ class ContactChanges:
         Raises:
             CodeWrong: Not the latest code, used before, too many attempts, or nothing waits.
             CodeExpired: It is the latest code, and too late.
+            ContactTaken: Somebody else has shown it before. The code is still good.
             TooManyAttempts: By this user, or from this client.
         """
         user = await self._user(principal)
@@ -130,6 +130,9 @@ class ContactChanges:
                 raise CodeWrong  # Begun by somebody who may not be the user.
             return self._ground.addresses.with_contact(latest, contact, at=self._ground.clock())
 
+        async def first(transaction: Transaction) -> None:
+            await make_way(transaction, contact, claimant=user.user_id)
+
         async def also(transaction: Transaction, new: User) -> None:
             await self._ground.codes.spend(given, transaction=transaction)
             await transaction.documents(ContactChange).delete(_id(user, channel))
@@ -139,11 +142,7 @@ class ContactChanges:
             await self._tell(transaction, user, new, contact)
             await self._record(transaction, "contact.changed", new, contact, client)
 
-        try:
-            return await self._changes.change(user.user_id, changed, also=also)
-        except DuplicateDocument:
-            # Somebody has taken it since, or the code would not have come.
-            raise CodeWrong from None
+        return await self._changes.change(user.user_id, changed, also=also, first=first)
 
     async def _tell(self, transaction: Transaction, old: User, new: User, contact: Contact) -> None:
         """Tell the old address, so that whoever loses an account learns it; and the new one."""

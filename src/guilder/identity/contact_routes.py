@@ -18,6 +18,7 @@ from guilder.identity.devices import device_of
 from guilder.identity.errors import (
     CodeExpired,
     CodeWrong,
+    ContactTaken,
     InvalidCredentials,
     LinkInvalid,
     PasswordChecksBusy,
@@ -44,7 +45,13 @@ router = APIRouter(tags=["Identity"])
 _BODY_ERRORS = (Malformed, UnsupportedMediaType, InvalidRequest, RateLimited, Unavailable)
 _MINE = (Unauthenticated, RateLimited, Unavailable)
 _VERIFY_ERRORS = error_responses(
-    *_BODY_ERRORS, Unauthenticated, NotFound, CodeWrong, CodeExpired, TooManyAttempts
+    *_BODY_ERRORS,
+    Unauthenticated,
+    NotFound,
+    CodeWrong,
+    CodeExpired,
+    ContactTaken,
+    TooManyAttempts,
 )
 
 
@@ -60,8 +67,9 @@ async def verify_email(
 ) -> UserAnswer:
     """Confirm the signed-in user's e-mail address with the code that was sent to it.
 
-    Each code can be tried 5 times within ten minutes. An address that is confirmed stays so: sent
-    again, the request gets the same answer, so an `Idempotency-Key` is accepted and not needed.
+    An address belongs to the first account that confirms it. Each code can be tried 5 times within
+    ten minutes. An address that is confirmed stays so: sent again, the request gets the same
+    answer, so an `Idempotency-Key` is accepted and not needed.
     """
     user = await identity_of(request).contacts.verify(
         principal, Channel.EMAIL, body.code.get_secret_value(), client=address_of(request)

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from guilder.audit.trail import AuditTrail
 from guilder.identity.addresses import Addresses, Contact
 from guilder.identity.authentication import Principal
+from guilder.identity.claims import claimed, is_verified, make_way
 from guilder.identity.codes import OneTimeCodes
 from guilder.identity.errors import CodeExpired, CodeWrong, SmsNotOffered, Unauthenticated
 from guilder.identity.models import User
@@ -75,6 +76,8 @@ class Contacts:
     async def resend(self, principal: Principal, channel: Channel, *, client: str | None) -> None:
         """Send the signed-in user a new code; nothing, if the contact is verified already.
 
+        One that is somebody else's gets a code as any other does.
+
         Raises:
             NotFound: The user has no such contact.
             SmsNotOffered: It is a number, and no SMS are sent here.
@@ -82,7 +85,7 @@ class Contacts:
         """
         user, contact = await self._contact(principal, channel)
         self.check_offered(channel)
-        if _is_verified(user, channel):
+        if is_verified(user, channel):
             return
         await self._requests.check(CODE_REQUEST, account=contact.key, address=client)
         code = await self._codes.issue(purpose=CONTACT, subject=contact.key)
@@ -104,14 +107,17 @@ class Contacts:
     ) -> User:
         """Use a code up, and note that the contact is the user's. Done twice, it is done once.
 
+        From whoever has it without having shown it, it is taken.
+
         Raises:
             NotFound: The user has no such contact.
+            ContactTaken: Somebody else has shown it before. The code is still good.
             CodeWrong: Not the latest code, used before, or too many attempts.
             CodeExpired: It is the latest code, and too late.
             TooManyAttempts: At this contact, or from this client.
         """
         user, contact = await self._contact(principal, channel)
-        if _is_verified(user, channel):
+        if is_verified(user, channel):
             return user
         await self._throttles.check(CODE, account=contact.key, address=client)
         try:
@@ -123,7 +129,10 @@ class Contacts:
         def verified(latest: User) -> User:
             if self._addresses.contact_of(latest, channel) != contact:
                 raise CodeWrong  # Changed meanwhile: the code says nothing about the new one.
-            return as_verified(latest, channel, self._clock())
+            return as_verified(claimed(latest, contact), channel, self._clock())
+
+        async def first(transaction: Transaction) -> None:
+            await make_way(transaction, contact, claimant=user.user_id)
 
         async def also(transaction: Transaction, changed: User) -> None:
             await self._codes.spend(given, transaction=transaction)
@@ -136,7 +145,7 @@ class Contacts:
                 transaction=transaction,
             )
 
-        changed = await self._changes.change(user.user_id, verified, also=also)
+        changed = await self._changes.change(user.user_id, verified, also=also, first=first)
         await self._throttles.succeeded(CODE, account=contact.key, address=client)
         await self._requests.succeeded(CODE_REQUEST, account=contact.key, address=client)
         return changed
@@ -162,16 +171,11 @@ class Contacts:
 
 def as_verified(user: User, channel: Channel, now: datetime) -> User:
     """Return the user with the contact verified, since now if it was not before."""
-    if _is_verified(user, channel):
+    if is_verified(user, channel):
         return user
     if channel is Channel.EMAIL:
         return replace(user, email_verified_at=now)
     return replace(user, phone_verified_at=now)
-
-
-def _is_verified(user: User, channel: Channel) -> bool:
-    at = user.email_verified_at if channel is Channel.EMAIL else user.phone_verified_at
-    return at is not None
 
 
 def lets_in(user: User, channel: Channel) -> bool:

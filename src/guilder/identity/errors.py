@@ -1,4 +1,6 @@
-"""The rules of identity that a request can break. None of them tells whether an account exists."""
+"""The rules of identity that a request can break. None of them tells whether an account exists,
+but to whoever reads what is sent to its address or number.
+"""
 
 from guilder.kernel.errors import GuilderError, Kind
 from guilder.ledger.errors import Overloaded
@@ -42,7 +44,7 @@ class CsrfRefused(GuilderError):
 
 class InvalidCredentials(GuilderError):
     """The password is that of the account named. An unknown account gets the same answer, and so
-    does, where that is asked for, one that has shown neither its address nor its number.
+    does, where that is asked for, an address or number that nobody has shown to be their own.
     """
 
     code = "invalid_credentials"
@@ -51,8 +53,8 @@ class InvalidCredentials(GuilderError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The e-mail address or phone number and the password do not match, or the account is "
-            "not confirmed yet: sign in with a code that is sent to the address."
+            "The e-mail address or phone number and the password do not match, or it is not "
+            "confirmed yet: sign in with a code that is sent to the e-mail address."
         )
 
 
@@ -133,6 +135,19 @@ class CodeExpired(GuilderError):
 
     def __init__(self) -> None:
         super().__init__("Ask for a new code.")
+
+
+class ContactTaken(GuilderError):
+    """An address or number belongs to one account: the first to show that it is its own. Only
+    whoever reads what is sent there, too, learns that another account was first.
+    """
+
+    code = "contact_taken"
+    kind = Kind.CONFLICT
+    title = "Another account has this address or number"
+
+    def __init__(self) -> None:
+        super().__init__("Sign in to that account with a code that is sent there, or use another.")
 
 
 class LinkInvalid(GuilderError):

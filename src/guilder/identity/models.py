@@ -30,7 +30,8 @@ class User(Document, frozen=True, kw_only=True):
     """A person who can sign in.
 
     Invariants:
-        No two users share an address, whatever its case, or a phone number.
+        No two users are found by one address, whatever its case, or by one phone number; one that
+        is verified finds its user. Others may have it in their records, under no key: see `claims`.
         Address and number are stored sealed; `addresses.Addresses` opens, seals and indexes them.
     """
 
@@ -44,11 +45,13 @@ class User(Document, frozen=True, kw_only=True):
     email: str | None
     """The address as the user writes it, sealed."""
     email_key: str | None
-    """Blind index of the address with its case folded: what is looked up."""
+    """Blind index of the address with its case folded: what is looked up. None, too, if it was
+    somebody else's when it was given, or is now.
+    """
     phone: str | None
     """The number in E.164, sealed."""
     phone_key: str | None = None
-    """Blind index of the number."""
+    """Blind index of the number; None as `email_key` is."""
     password_hash: str
     """bcrypt over the peppered password; never leaves the store."""
     wallet_id: WalletId

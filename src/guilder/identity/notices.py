@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from guilder.identity.addresses import Addresses, Contact
+from guilder.identity.claims import holds
 from guilder.identity.codes import TTL_MAX_S
 from guilder.identity.models import User
 from guilder.kernel.clock import Clock
 from guilder.kernel.ids import UserId
-from guilder.notifications.outbox import Channel, Outbox
+from guilder.notifications.outbox import Outbox
 from guilder.storage.base import Transaction
 
 
@@ -86,6 +87,26 @@ class Notices:
             is_decoy=user_id is None,
         )
 
+    async def attempt(
+        self, transaction: Transaction, *, to: Contact, user_id: UserId | None
+    ) -> None:
+        """Tell a user that somebody tried to register with their address or number.
+
+        Args:
+            transaction: Of the registration.
+            to: Where the user reads.
+            user_id: Whom; a decoy if it is nobody.
+        """
+        await self._outbox.put(
+            transaction,
+            channel=to.channel,
+            to=to.text,
+            template="sign_up_attempt",
+            values={"at": for_people(self._clock())},
+            user_id=user_id,
+            is_decoy=user_id is None,
+        )
+
     async def tell(
         self,
         transaction: Transaction,
@@ -93,7 +114,9 @@ class Notices:
         template: str,
         values: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Tell a user what has happened: by e-mail, or by SMS where there is no address.
+        """Tell a user what has happened: by e-mail, or by SMS where only a number is sure.
+
+        What would go to somebody else's address or number is not sent.
 
         Args:
             transaction: Of what has happened.
@@ -101,18 +124,18 @@ class Notices:
             template: One of the outbox's.
             values: Of the template, beside the time.
         """
-        contact = self._addresses.contact_of(user, Channel.EMAIL) or self._addresses.contact_of(
-            user, Channel.SMS
-        )
+        contact = self._addresses.reach_of(user)
         if contact is None:
             return
+        is_theirs = holds(user, contact)
         await self._outbox.put(
             transaction,
             channel=contact.channel,
             to=contact.text,
             template=template,
             values={**values, "at": for_people(self._clock())},
-            user_id=user.user_id,
+            user_id=user.user_id if is_theirs else None,
+            is_decoy=not is_theirs,
         )
 
 

@@ -9,6 +9,7 @@ from guilder.audit.rules import UNKNOWN
 from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
 from guilder.identity.addresses import Contact
+from guilder.identity.claims import is_verified
 from guilder.identity.devices import Device, Devices
 from guilder.identity.errors import InvalidCredentials, PasswordChecksBusy
 from guilder.identity.models import User
@@ -61,12 +62,15 @@ class PasswordSignIn:
 
         Raises:
             TooManyAttempts: At this account, or from this client.
-            InvalidCredentials: Unknown, or another password.
+            InvalidCredentials: Unknown, not confirmed where that is required, or another password.
             PasswordChecksBusy: Too many passwords are being checked.
         """
         if not rules.is_password_usable(password):
             await self._refuse(UNKNOWN, client)
-        user = await self._users.find_one(contact.where)
+        found = await self._users.find_one(contact.where)
+        # Who has not shown the contact is nobody here, to the last detail: the password, a known
+        # device or the record would tell whether it is theirs, and so whether it is another's.
+        user = found if found is not None and self._may_enter(found, contact) else None
         known = await self._devices.recognised(user, device)
         source = {
             "account": contact.key,
@@ -79,8 +83,7 @@ class PasswordSignIn:
         except PasswordChecksBusy:
             await self._throttles.taken_back(SIGN_IN, **source)
             raise
-        # Not confirmed: refused and counted as a wrong password is, or it would tell it is right.
-        if not matches or user is None or not self._may_enter(user):
+        if not matches or user is None:
             await self._throttles.failed(SIGN_IN, **source)
             _log.info("sign_in_refused", user_id=user.id if user else None)
             await self._refuse(user.id if user else UNKNOWN, client)
@@ -95,8 +98,8 @@ class PasswordSignIn:
         )
         raise InvalidCredentials
 
-    def _may_enter(self, user: User) -> bool:
-        return user.is_verified or not self._is_verified_required
+    def _may_enter(self, user: User, contact: Contact) -> bool:
+        return is_verified(user, contact.channel) or not self._is_verified_required
 
     async def _with_current_hash(self, user: User, password: str) -> User:
         if not self._passwords.needs_rehash(user.password_hash):

@@ -141,6 +141,8 @@ class Recovery:
         password_hash = await self._new_hash(user, password, pointer="/password")
 
         def recovered(latest: User) -> User:
+            if latest.email_key is None:
+                raise LinkInvalid  # The address has been shown to be somebody else's since.
             # Who has the mail reads what is sent to the address.
             verified = as_verified(latest, Channel.EMAIL, self._clock())
             return _with_password(verified, password_hash)
@@ -155,7 +157,9 @@ class Recovery:
 
         changed = await self._changes.change(user_id, recovered, also=also)
         await self._sessions.end_all(user_id, client=client)
-        for key in (changed.email_key, changed.phone_key):
+        # Of a number that was not shown, who waits no more would learn whose it is.
+        shown = (changed.email_key, changed.phone_key if changed.phone_verified_at else None)
+        for key in shown:
             if key is not None:
                 await self._throttles.clear(SIGN_IN, account=key)
         _log.info("password_recovered", user_id=user_id)

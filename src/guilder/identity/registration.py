@@ -1,11 +1,11 @@
-"""Registering: stores a new user, or answers a taken address exactly as if it had.
+"""Registering: stores a new user, or answers taken addresses exactly as if it had.
 
 Nobody learns from the answer, or from its time, whether an address is taken: either way there is
-one look-up of the key, of the address and of the number, one password hash, and one commit. Only
-the owner of an address, who gives its password, gets the record that is there, so that a retry is
-harmless. That makes registering a way to try passwords, so tries are counted. After too many no
-password is the owner's any more. Nobody is refused for it: strangers must not keep anybody from
-registering.
+one look-up of the key, of the address and of the number, one password hash, and one commit. Nor
+does anybody from what follows: who is reached by one of the two is stored, and the other one, which
+is taken, stands in the record under no key (see `claims`). Nobody gets a record that was there
+before, whatever the password: the same answer twice would tell that the first one was true. A retry
+finds itself by its idempotency key.
 """
 
 import hashlib
@@ -22,16 +22,15 @@ from msgspec.structs import replace
 from guilder.audit.rules import UNKNOWN
 from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
-from guilder.identity.addresses import Addresses
+from guilder.identity.addresses import Addresses, Contact
+from guilder.identity.claims import is_verified, unclaimed
 from guilder.identity.codes import OneTimeCodes
 from guilder.identity.config import IdentityConfig
 from guilder.identity.contacts import CONTACT
-from guilder.identity.errors import TooManyAttempts
 from guilder.identity.models import RegistrationAnswer, User, UserRecord
 from guilder.identity.notices import Notices
 from guilder.identity.password_hashers import salt_of
 from guilder.identity.passwords import Passwords
-from guilder.identity.throttles import REGISTER_AGAIN, Throttles
 from guilder.identity.user_changes import Also
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest, Unavailable
@@ -85,7 +84,6 @@ class Registrar:
         config: IdentityConfig,
         passwords: Passwords,
         addresses: Addresses,
-        throttles: Throttles,
         on_registered: Sequence[OnRegistered],
         audit: AuditTrail,
         codes: OneTimeCodes,
@@ -98,7 +96,6 @@ class Registrar:
         self._clock = clock
         self._passwords = passwords
         self._addresses = addresses
-        self._throttles = throttles
         self._on_registered = tuple(on_registered)
         self._audit = audit
         self._codes = codes
@@ -120,15 +117,13 @@ class Registrar:
             InvalidRequest: Fields that no user may have, all of them at once.
             IdempotencyKeyReused: The key was answered for another request.
             PasswordChecksBusy: Too many passwords are being checked.
-            StorageUnavailable: The same request may be sent again: it finds its own record.
+            StorageUnavailable: The same request may be sent again. With its key it finds its own
+                answer; without one, whoever was stored signs in.
         """
         normal = await self._normal(application)
-        may_compare = await self._counts(self._addresses.email_key(normal.email))
         for _ in range(_ATTEMPTS):
             try:
-                return await self._attempt(
-                    application, normal, key, may_compare=may_compare, client=client
-                )
+                return await self._attempt(application, normal, key, client=client)
             except DuplicateDocument:
                 # Somebody was faster. The next look sees their record and answers from it.
                 continue
@@ -166,14 +161,6 @@ class Registrar:
             await also(transaction, user)
         return user
 
-    async def _counts(self, account: str) -> bool:
-        """Count a try at the account's password; tell whether it may be compared."""
-        try:
-            await self._throttles.check(REGISTER_AGAIN, account=account, address=None)
-        except TooManyAttempts:
-            return False
-        return True
-
     async def _normal(self, application: Application) -> "_Normal":
         name = rules.normal_name(application.name)
         email = rules.normal_email(application.email)
@@ -195,7 +182,6 @@ class Registrar:
         normal: "_Normal",
         key: str | None,
         *,
-        may_compare: bool,
         client: str | None,
     ) -> Registration:
         answer_id = _answer_id(key)
@@ -204,21 +190,21 @@ class Registrar:
             return await self._replay(application, earlier)
         # Sealed also where nothing will be stored: the work must not tell a free address.
         user = self._new_user(normal)
-        owner = await self._users.find_one({"email_key": user.email_key or ""})
-        by_phone = user.phone_key and await self._users.find_one({"phone_key": user.phone_key})
-        salt = salt_of(owner.password_hash) if owner else None
-        password_hash = await self._passwords.hash(application.password, salt=salt)
+        holders = await self._holders(user)
+        password_hash = await self._passwords.hash(application.password)
         user = replace(user, password_hash=password_hash)
-        holder = owner or by_phone or None
-        is_owner = owner and hmac.compare_digest(password_hash, owner.password_hash)
-        if owner and is_owner and may_compare:
-            record = self._addresses.record(owner)
-        else:
-            # For a taken address this very record is the decoy: made alike, and not stored.
-            record = self._addresses.record(user)
+        # If both are taken this very record is a decoy: made alike, and not stored.
+        record = self._addresses.record(user)
         answer = self._answer(answer_id, application, password_hash, record, user.created_at)
-        await self._store(answer, user, holder, client)
+        await self._store(answer, user, holders, client)
         return Registration(record=record, is_replayed=False)
+
+    async def _holders(self, user: User) -> "_Holders":
+        phone = None
+        email = await self._users.find_one({"email_key": user.email_key or ""})
+        if user.phone_key is not None:
+            phone = await self._users.find_one({"phone_key": user.phone_key})
+        return _Holders(email=email, phone=phone)
 
     def _new_user(self, normal: "_Normal") -> User:
         now = self._clock()
@@ -244,41 +230,60 @@ class Registrar:
         return Registration(record=self._addresses.answer_of(earlier), is_replayed=True)
 
     async def _store(
-        self, answer: RegistrationAnswer, user: User, holder: User | None, client: str | None
+        self, answer: RegistrationAnswer, user: User, holders: "_Holders", client: str | None
     ) -> None:
-        """Store the answer, and the user unless somebody holds the address or the number."""
+        """Store the answer, and the user if the address or the number is free."""
+        stored = holders.left_to(user)
         async with self._storage.transaction() as transaction:
             await transaction.documents(RegistrationAnswer).insert(answer)
             # Recorded either way, which also costs the same.
             await self._audit.record(
                 "user.registered",
-                actor=UNKNOWN if holder else user.id,
-                subject=holder.id if holder else user.id,
-                outcome="refused" if holder else "done",
+                actor=stored.id if stored else UNKNOWN,
+                subject=stored.id if stored else holders.shown_id,
+                outcome="done" if stored else "refused",
                 address=client,
                 transaction=transaction,
             )
-            if holder is None:
-                await transaction.documents(User).insert(user)
+            if stored is not None:
+                await transaction.documents(User).insert(stored)
                 for hook in self._on_registered:
-                    await hook(transaction, user)
-            await self._tell(transaction, user, holder)
+                    await hook(transaction, stored)
+            await self._tell(transaction, user, holders)
 
-    async def _tell(self, transaction: Transaction, user: User, holder: User | None) -> None:
-        """Send the new user a code; or tell whoever has the address or number that somebody tried.
+    async def _tell(self, transaction: Transaction, user: User, holders: "_Holders") -> None:
+        """Write to the address, and to whoever has shown the number.
 
-        Either way a code is stored and a message left. A stranger's try must not replace the code
-        that the holder may be waiting for, so it is stored for nobody.
+        As many codes and messages are stored whatever is taken.
         """
-        contact = self._addresses.contact_of(user, Channel.EMAIL)
-        subject = contact.key if contact and holder is None else user.id
+        email = self._addresses.contact_of(user, Channel.EMAIL)
+        phone = self._addresses.contact_of(user, Channel.SMS)
+        if email is not None:
+            await self._write_to_address(transaction, user, email, holders.email)
+        if phone is not None:
+            owner = holders.owner_of_phone
+            to = self._addresses.reach_of(owner) if owner else None
+            owner_id = owner.user_id if owner else None
+            await self._notices.attempt(transaction, to=to or phone, user_id=owner_id)
+
+    async def _write_to_address(
+        self, transaction: Transaction, user: User, email: Contact, holder: User | None
+    ) -> None:
+        """Send a code there; or, if the address is taken, that somebody tried.
+
+        A stranger's try must not replace the code that the holder may be waiting for, so it is
+        stored for nobody. The note goes nowhere else, or who only says to have the address would
+        learn who came first.
+        """
+        subject = user.id if holder else email.key
         code = await self._codes.issue(purpose=CONTACT, subject=subject, transaction=transaction)
-        if holder is not None:
-            await self._notices.tell(transaction, holder, "sign_up_attempt")
-        elif contact is not None:
+        if holder is None:
             await self._notices.code(
-                transaction, "verify_email", to=contact, code=code, user_id=user.user_id
+                transaction, "verify_email", to=email, code=code, user_id=user.user_id
             )
+        else:
+            to = self._addresses.contact_of(holder, Channel.EMAIL) or email
+            await self._notices.attempt(transaction, to=to, user_id=holder.user_id)
 
     def _answer(
         self,
@@ -308,6 +313,42 @@ class _Normal(Struct, frozen=True, kw_only=True):
     name: str
     email: str
     phone: str | None
+
+
+class _Holders(Struct, frozen=True, kw_only=True):
+    """Who is found already by what somebody registers with."""
+
+    email: User | None
+    phone: User | None
+
+    def left_to(self, user: User) -> User | None:
+        """Return the user as they can be found, by what is free; None if nothing is."""
+        if self.email is not None:
+            user = unclaimed(user, Channel.EMAIL)
+        if self.phone is not None:
+            user = unclaimed(user, Channel.SMS)
+        return user if user.email_key or user.phone_key else None
+
+    @property
+    def owner_of_phone(self) -> User | None:
+        """Who has shown the number, and is not written to because of the address.
+
+        Not who merely has it: somebody with two tries at a number would get a message about the
+        second, or not, if the number was another's before.
+        """
+        owner = self.phone
+        if owner is None or not is_verified(owner, Channel.SMS):
+            return None
+        return None if self.email is not None and self.email.id == owner.id else owner
+
+    @property
+    def shown_id(self) -> str:
+        """Id of who has shown the address or the number: whose copy of events may tell of it."""
+        if self.email is not None and is_verified(self.email, Channel.EMAIL):
+            return self.email.id
+        if self.phone is not None and is_verified(self.phone, Channel.SMS):
+            return self.phone.id
+        return UNKNOWN
 
 
 def _answer_id(key: str | None) -> str:

@@ -15,10 +15,10 @@ from guilder.kernel.errors import Unavailable
 from guilder.kernel.ids import SessionId, UserId
 from guilder.ledger.background import BackgroundTask
 from guilder.storage.base import Range, Storage
+from guilder.storage.paging import every_document
 
 _OVERLAP = timedelta(seconds=30)
 """Each look goes this far back behind the last: covers slow commits and clocks that differ."""
-_PAGE = 500
 
 
 class Revocations:
@@ -85,28 +85,15 @@ class Revocations:
         self._forget_before(now - self._keep)
 
     async def _look_for_sessions(self, since: datetime) -> None:
-        after: tuple[datetime, str] | None = None
         within = Range(field="revoked_at", at_least=since)
-        while True:
-            page = await self._sessions.page({}, within=within, after=after, limit=_PAGE)
-            for session in page:
-                if session.revoked_at is not None:
-                    self._ended[session.session_id] = session.revoked_at
-                    after = (session.revoked_at, session.id)
-            if len(page) < _PAGE:
-                return
+        async for session in every_document(self._sessions, {}, within=within):
+            if session.revoked_at is not None:
+                self._ended[session.session_id] = session.revoked_at
 
     async def _look_for_users(self, since: datetime) -> None:
-        after: tuple[datetime, str] | None = None
         within = Range(field="rights_changed_at", at_least=since)
-        while True:
-            page = await self._users.page({}, within=within, after=after, limit=_PAGE)
-            for user in page:
-                if user.rights_changed_at is not None:
-                    self.change(user)
-                    after = (user.rights_changed_at, user.id)
-            if len(page) < _PAGE:
-                return
+        async for user in every_document(self._users, {}, within=within):
+            self.change(user)
 
     async def start(self) -> None:
         """Look once, then keep looking in the background."""

@@ -72,7 +72,8 @@ async def register(
     """Make a user and a wallet.
 
     A taken address or number is answered exactly like a free one, so that nobody can find out who
-    has an account. Whoever gives the address and the password of an account gets its record.
+    has an account. With one of the two free the account is opened; the other one belongs to whoever
+    confirms it first. With none free nothing is opened, and the owners are told by message.
 
     With an `Idempotency-Key`, the same request gets the same answer for at least 24 hours, with
     `Idempotent-Replayed: true`; another request under that key is refused.

@@ -46,10 +46,12 @@ class RegisterBody(_Request):
 
     name: str = Field(min_length=1, max_length=rules.NAME_MAX, description="As others see it.")
     email: str = Field(
-        min_length=3, max_length=rules.EMAIL_MAX, description="Unique, whatever its case."
+        min_length=3, max_length=rules.EMAIL_MAX, description="Whatever its case, of one account."
     )
     phone: str | None = Field(
-        None, max_length=rules.PHONE_MAX, description="With country code; kept in E.164. Unique."
+        None,
+        max_length=rules.PHONE_MAX,
+        description="With country code; kept in E.164. Of one account.",
     )
     password: SecretStr = Field(
         min_length=1,

@@ -8,6 +8,7 @@ from guilder.audit.trail import AuditTrail
 from guilder.identity import rules
 from guilder.identity.addresses import Addresses, Contact
 from guilder.identity.authentication import Principal
+from guilder.identity.claims import holds, is_verified
 from guilder.identity.config import IdentityConfig
 from guilder.identity.devices import NO_DEVICE, Device, Devices
 from guilder.identity.errors import PasswordChecksBusy, Unauthenticated
@@ -31,7 +32,7 @@ from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest
 from guilder.kernel.ids import UserId
 from guilder.ledger.background import BackgroundTask
-from guilder.notifications.outbox import Outbox
+from guilder.notifications.outbox import Channel, Outbox
 from guilder.storage.base import Storage
 from guilder.vault.vault import Vault
 
@@ -91,6 +92,7 @@ class IdentityService:
         self._audit = audit or AuditTrail(storage, clock=clock)
         self._users = storage.documents(User)
         self._clock = clock
+        self._is_verified_required = config.verified_contact_required
         self._addresses = Addresses(vault)
         self._passwords = Passwords(config)
         self.throttles = throttles_of(config, storage, clock)
@@ -120,7 +122,6 @@ class IdentityService:
             config=config,
             passwords=self._passwords,
             addresses=self._addresses,
-            throttles=self.throttles,
             on_registered=on_registered,
             audit=self._audit,
             codes=self.codes,
@@ -333,19 +334,36 @@ class IdentityService:
         found = await self._users.get_many(user_ids)
         return {user.user_id: user.name for user in found.values()}
 
+    def reach_of(self, user: User) -> Contact | None:
+        """Return where what concerns the user is sent, if anywhere."""
+        contact = self._addresses.reach_of(user)
+        return contact if contact is not None and holds(user, contact) else None
+
     async def find_by_email(self, email: str) -> User | None:
-        """Return the user with that address, in whatever case it is written."""
+        """Return the user with that address, in whatever case it is written.
+
+        Where contacts have to be verified, one that is not finds nobody.
+        """
         normal = rules.normal_email(email)
         if normal is None:
             return None
-        return await self._users.find_one({"email_key": self._addresses.email_key(normal)})
+        key = self._addresses.email_key(normal)
+        return self._shown(await self._users.find_one({"email_key": key}), Channel.EMAIL)
 
     async def find_by_phone(self, phone: str) -> User | None:
-        """Return the user with that number, in whatever way it is written."""
+        """Return the user with that number, in whatever way it is written.
+
+        As with an address.
+        """
         normal = rules.normal_phone(phone)
         if normal is None:
             return None
-        return await self._users.find_one({"phone_key": self._addresses.phone_key(normal)})
+        key = self._addresses.phone_key(normal)
+        return self._shown(await self._users.find_one({"phone_key": key}), Channel.SMS)
+
+    def _shown(self, user: User | None, channel: Channel) -> User | None:
+        counts = user is not None and (is_verified(user, channel) or not self._is_verified_required)
+        return user if counts else None
 
     def contact(self, *, email: str | None, phone: str | None) -> Contact:
         """Return whom a request names, by address or by number as typed.

@@ -15,6 +15,7 @@ from guilder.kernel.errors import Unavailable
 from guilder.kernel.ids import UserId
 from guilder.storage.base import Collection, Range, Storage, Transaction
 from guilder.storage.errors import VersionConflict
+from guilder.storage.paging import every_document
 
 ATTEMPTS: Final = 16
 """A session changes at most a few times in a row under us: it is rotated, then ended."""
@@ -24,18 +25,17 @@ ENDED_BY_USER: Final = "ended_by_user"
 CREDENTIALS_CHANGED: Final = "credentials_changed"
 REFRESH_TOKEN_REUSED: Final = "refresh_token_reused"  # noqa: S105 - a word, no secret
 
-_PAGE: Final = 200
 _log = structlog.get_logger(__name__)
 
 
-async def every_session(
+def every_session(
     sessions: Collection[Session],
     user_id: UserId,
     *,
     after: tuple[datetime, str] | None = None,
     is_latest_first: bool = False,
 ) -> AsyncIterator[Session]:
-    """Yield every stored session of a user, those that are over too.
+    """Return every stored session of a user, those that are over too.
 
     Args:
         sessions: Where they are.
@@ -43,19 +43,13 @@ async def every_session(
         after: Begin after that time of opening and id.
         is_latest_first: By time of opening; else the earliest come first.
     """
-    while True:
-        page = await sessions.page(
-            {"user_id": user_id},
-            within=Range(field="created_at"),
-            after=after,
-            descending=is_latest_first,
-            limit=_PAGE,
-        )
-        for session in page:
-            after = (session.created_at, session.id)
-            yield session
-        if len(page) < _PAGE:
-            return
+    return every_document(
+        sessions,
+        {"user_id": user_id},
+        within=Range(field="created_at"),
+        after=after,
+        descending=is_latest_first,
+    )
 
 
 class SessionEnds:

@@ -29,9 +29,9 @@ class ThrottlePolicy:
         window_s: In any span of so many seconds
         window_max: at most so many attempts are looked at.
         consecutive_max: Failures in a row after which only another factor or recovery helps. A
-            third of NIST SP 800-63B's 100, because a password is tried by address, by number, and
-            by registering again, and these are counted apart: counted together, each would tell
-            something about the others.
+            third of NIST SP 800-63B's 100, because a password is tried by address and by number,
+            and these are counted apart: counted together, each would tell something about the
+            other.
         address_free: Attempts from one address that wait for nothing.
         address_forgets_s: An address forgets one failure in so many seconds.
         address_credit: Failures that an address is forgiven for each account that signs in there

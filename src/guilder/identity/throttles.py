@@ -32,10 +32,6 @@ from guilder.storage.errors import DuplicateDocument, VersionConflict
 SIGN_IN = "sign_in"
 """The action under which tries at an account's password are counted."""
 REGISTER = "register"
-REGISTER_AGAIN = "register_again"
-"""Tries at an account's password by registering its address. Counted apart from `SIGN_IN`: whoever
-signs in next would see from the attempts left that somebody has registered.
-"""
 _TRIES = 40
 """Each lost race is somebody's counted attempt, and few attempts are let through at a time."""
 _BRIEF, _LONG = timedelta(days=30), timedelta(days=400)

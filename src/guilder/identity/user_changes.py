@@ -11,12 +11,14 @@ from guilder.kernel.clock import Clock
 from guilder.kernel.errors import NotFound, Unavailable
 from guilder.kernel.ids import UserId
 from guilder.storage.base import Storage, Transaction
-from guilder.storage.errors import VersionConflict
+from guilder.storage.errors import DuplicateDocument, VersionConflict
 
 _ATTEMPTS = 16
 
 Also: TypeAlias = Callable[[Transaction, User], Awaitable[None]]
 """Told the changed user, in the transaction that stores it."""
+First: TypeAlias = Callable[[Transaction], Awaitable[None]]
+"""Makes room for a change, in its transaction."""
 
 
 class UserChanges:
@@ -28,7 +30,14 @@ class UserChanges:
         self._users = storage.documents(User)
         self._clock = clock
 
-    async def change(self, user_id: UserId, make: Callable[[User], User], *, also: Also) -> User:
+    async def change(
+        self,
+        user_id: UserId,
+        make: Callable[[User], User],
+        *,
+        also: Also,
+        first: First | None = None,
+    ) -> User:
         """Store `make(user)`, and what `also` writes, or neither.
 
         Args:
@@ -36,8 +45,11 @@ class UserChanges:
             make: Returns the user as it is to be. Called again if somebody was faster, so it looks
                 at what it is given, and may raise.
             also: Called with the changed user in the same transaction; again, if that was undone.
+            first: Called in it before the user is stored. What then is a duplicate came in between,
+                and all is done again.
 
         Raises:
+            DuplicateDocument: Without `first`.
             NotFound: There is no such user, or the account is closed.
             Unavailable: Somebody was faster over and over.
         """
@@ -48,9 +60,15 @@ class UserChanges:
             wanted = replace(make(user), updated_at=self._clock())
             try:
                 async with self._storage.transaction() as transaction:
+                    if first is not None:
+                        await first(transaction)
                     changed = await transaction.documents(User).replace(wanted)
                     await also(transaction, changed)
             except VersionConflict:
+                continue
+            except DuplicateDocument:
+                if first is None:
+                    raise
                 continue
             return changed
         raise Unavailable(retry_after_s=1)

@@ -60,9 +60,10 @@ def _line(scope: Scope, status: int, duration_ns: int) -> dict[str, Any]:
         "duration_ms": duration_ns // (_NS_PER_MS // _US_PER_MS) / _US_PER_MS,
         "request_id": state.get("request_id", ""),
     }
-    principal = state.get("principal")
-    if principal is not None:
-        line["user_id"] = principal.user_id
+    # A refused credential is remembered there too; it is nobody's.
+    user_id = getattr(state.get("principal"), "user_id", None)
+    if user_id is not None:
+        line["user_id"] = user_id
     return line
 
 

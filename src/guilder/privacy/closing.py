@@ -23,7 +23,7 @@ from guilder.kernel.ids import UserId
 from guilder.ledger.background import BackgroundTask
 from guilder.ledger.errors import AccountClosed, AccountNotEmpty
 from guilder.ledger.journal import Journal
-from guilder.notifications.outbox import Channel, Outbox
+from guilder.notifications.outbox import Outbox
 from guilder.payouts.service import PayoutService
 from guilder.privacy.errors import AccountInUse
 from guilder.privacy.leftovers import Leftovers
@@ -236,14 +236,13 @@ class Closer:
 
     async def _tell(self, transaction: Transaction, user: User, now: datetime) -> None:
         """Leave the last message there will be: it names nobody, so it outlives the erasure."""
-        record = self._identity.record_of(user)
-        to = record.email or record.phone
+        to = self._identity.reach_of(user)
         if to is None:
             return
         await self._outbox.put(
             transaction,
-            channel=Channel.EMAIL if record.email else Channel.SMS,
-            to=to,
+            channel=to.channel,
+            to=to.text,
             template="account_closed",
             values={"at": for_people(now)},
             user_id=None,

@@ -8,9 +8,9 @@ from msgspec import Struct
 from guilder.kernel.ids import UserId, WalletId
 from guilder.privacy.holdings import HOLDINGS, Holding, Key, Look
 from guilder.storage.base import Document, Range, Scalar, Storage
+from guilder.storage.paging import every_document
 from guilder.vault.vault import Vault, context_of
 
-_PAGE = 200
 _BY_SECTION = {each.section: each for each in HOLDINGS}
 
 
@@ -74,12 +74,5 @@ async def _found(
         return
     wanted: dict[str, Scalar] = {look.field: key, **dict(look.also)}
     within = None if look.order is None else Range(field=look.order)
-    after: tuple[Scalar, str] | None = None
-    while True:
-        page = await collection.page(wanted, within=within, after=after, limit=_PAGE)
-        for document in page:
-            yield document
-        if len(page) < _PAGE:
-            return
-        last = page[-1]
-        after = (getattr(last, look.order or "id"), last.id)
+    async for document in every_document(collection, wanted, within=within):
+        yield document

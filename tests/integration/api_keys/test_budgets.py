@@ -90,7 +90,7 @@ async def shop(storage: Storage) -> AsyncIterator[Shop]:
     assert report.ok, report.difference
 
 
-async def test_64_transfers_and_holds_at_once_never_exceed_a_budget(shop: Shop) -> None:
+async def test_asvs_2_3_2_64_transfers_and_holds_at_once_never_exceed_a_budget(shop: Shop) -> None:
     key = shop.key(budget(("USD", "day", 1_000)))
     asked = [
         shop.send(key, 30 + number) if number % 2 else shop.hold(key, 30 + number)

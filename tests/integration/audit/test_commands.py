@@ -96,7 +96,7 @@ async def test_verify_finds_the_first_wrong_position(
     assert (code, told["ok"], told["difference"]["position"]) == (ExitCode.WRONG, False, 3)
 
 
-async def test_a_head_that_is_kept_elsewhere_shows_a_record_written_anew(
+async def test_asvs_16_4_3_a_head_that_is_kept_elsewhere_shows_a_record_written_anew(
     command: Command, new_database: Database, tmp_path: Path
 ) -> None:
     code, printed = await command.run("audit", "head")

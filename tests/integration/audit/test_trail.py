@@ -43,7 +43,9 @@ async def test_an_event_is_stored_as_it_was_told(storage: Storage) -> None:
     assert [each.id for each in await everything(storage, AuditWaiting)] == [event.id]
 
 
-async def test_an_event_is_stored_with_its_change_or_not_at_all(storage: Storage) -> None:
+async def test_asvs_2_3_3_an_event_is_stored_with_its_change_or_not_at_all(
+    storage: Storage,
+) -> None:
     trail = trail_of(storage)
 
     async def change_that_fails() -> None:

@@ -25,7 +25,7 @@ serve(load_settings())
 """
 
 
-async def test_sign_in_is_limited_per_address(start: Start) -> None:
+async def test_asvs_2_4_1_sign_in_is_limited_per_address(start: Start) -> None:
     async with start(rate_limit_enabled=True, rate_limit_sign_in="3/3600") as other:
         body = {"email": "nobody@limits.example", "password": "wrong-wrong-wrong"}
         statuses = [
@@ -43,7 +43,7 @@ async def test_sign_in_is_limited_per_address(start: Start) -> None:
         assert (await other.client.get("/healthz")).status_code == 200
 
 
-async def test_a_trusted_proxy_is_believed(start: Start) -> None:
+async def test_asvs_4_1_3_a_trusted_proxy_is_believed(start: Start) -> None:
     limits = {"rate_limit_enabled": True, "rate_limit_sign_in": "1/3600"}
     async with start(**limits, trusted_proxies="127.0.0.1") as other:
         body = {"email": "proxied@limits.example", "password": "wrong-wrong-wrong"}
@@ -57,7 +57,7 @@ async def test_a_trusted_proxy_is_believed(start: Start) -> None:
             assert got.status_code == status
 
 
-async def test_a_user_is_limited(start: Start) -> None:
+async def test_asvs_2_4_1_a_user_is_limited(start: Start) -> None:
     async with start(rate_limit_enabled=True, rate_limit_user="3/3600") as other:
         one, two = await other.person(), await other.person()
         statuses = [(await one.get("/v1/users/me")).status_code for _ in range(4)]
@@ -65,7 +65,9 @@ async def test_a_user_is_limited(start: Start) -> None:
         assert (await two.get("/v1/users/me")).status_code == 200
 
 
-async def test_the_log_knows_no_secret(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_asvs_16_2_5_the_log_knows_no_secret(
+    start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
     async with start(access_log=True) as other:
         somebody = await other.person()
         await somebody.get("/v1/transactions?cursor=private-cursor")

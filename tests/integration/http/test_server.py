@@ -54,7 +54,7 @@ async def test_a_path_that_does_not_exist_is_a_problem(guilder: Running) -> None
 
 @pytest.mark.parametrize("method", ["DELETE", "PUT", "PATCH", "OPTIONS", "TRACE", "GET"])
 @pytest.mark.parametrize("path", ["/v1/login", "/wallet/transfer", "/v1/wallet/add-funds"])
-async def test_other_methods_are_refused_with_those_allowed(
+async def test_asvs_4_1_4_other_methods_are_refused_with_those_allowed(
     guilder: Running, method: str, path: str
 ) -> None:
     response = await guilder.client.request(method, path)
@@ -131,7 +131,7 @@ async def test_metrics_with_a_token_do_not_exist_for_strangers(start: Start) -> 
         assert (await other.client.get("/metrics", headers=right)).status_code == 200
 
 
-async def test_an_unexpected_error_says_nothing_about_itself(
+async def test_asvs_16_5_1_an_unexpected_error_says_nothing_about_itself(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
@@ -146,7 +146,7 @@ async def test_an_unexpected_error_says_nothing_about_itself(
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_docs_load_nothing_from_elsewhere(guilder: Running) -> None:
+async def test_asvs_3_6_1_docs_load_nothing_from_elsewhere(guilder: Running) -> None:
     page = await guilder.client.get("/docs")
     assert page.headers["content-security-policy"].startswith(
         "default-src 'none'; script-src 'self'"
@@ -161,7 +161,9 @@ async def test_docs_load_nothing_from_elsewhere(guilder: Running) -> None:
         assert "innerHTML" not in text
 
 
-async def test_production_shows_neither_docs_nor_metrics_nor_simulator(start: Start) -> None:
+async def test_asvs_13_4_5_production_shows_neither_docs_nor_metrics_nor_simulator(
+    start: Start,
+) -> None:
     secrets = ("Yb1xQv7Zk3Lm9Rt5Wc2Nd8Hs4Jf6Gp0UaEoIi", "Pq8Wz5Xn2Vb7Mc4Lk9Jh1Gf6Ds3Aq0RtYuOe")
     production = {
         "environment": "production",

@@ -167,7 +167,9 @@ async def test_who_gives_the_password_too_keeps_it(
     await identity.login(email=EMAIL, password=PASSWORD)
 
 
-async def test_the_sixth_guess_waits(identity: IdentityService, storage: Storage) -> None:
+async def test_asvs_6_6_3_the_sixth_guess_waits(
+    identity: IdentityService, storage: Storage
+) -> None:
     code = await asked(identity, storage, email_of(identity))
     wrong = f"{(int(code) + 1) % 10**8:08}"
     for _ in range(5):

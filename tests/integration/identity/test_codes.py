@@ -275,7 +275,7 @@ async def test_a_link_is_used_with_what_it_allows_or_not_at_all(
     assert await links.redeem(purpose="password_reset", token=token) == "user_1"
 
 
-async def test_a_link_works_until_its_time_and_for_its_purpose(
+async def test_asvs_6_4_1_a_link_works_until_its_time_and_for_its_purpose(
     links: Links, clock: HandClock
 ) -> None:
     token = await link(links)

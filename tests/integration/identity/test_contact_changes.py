@@ -10,6 +10,7 @@ from guilder.identity.contact_changes import masked
 from guilder.identity.errors import (
     CodeExpired,
     CodeWrong,
+    ContactTaken,
     InvalidCredentials,
     LinkInvalid,
     SmsNotOffered,
@@ -22,7 +23,7 @@ from guilder.notifications.models import Channel
 from guilder.storage.base import Storage
 from tests.support.factors import principal_of
 from tests.support.identity import PASSWORD, PATIENT, HandClock, application, identity_service
-from tests.support.letters import latest, letters
+from tests.support.letters import latest
 
 OLD, NEW, PHONE = "old@example.com", "new@example.com", "+12025550123"
 
@@ -58,7 +59,7 @@ async def confirmed(identity: IdentityService, payer: Principal, code: str) -> s
     return identity.record_of(user).email
 
 
-async def test_the_new_address_counts_once_it_is_confirmed_and_the_old_one_is_told(
+async def test_asvs_6_3_7_the_new_address_counts_once_it_is_confirmed_and_the_old_one_is_told(
     identity: IdentityService, payer: Principal, storage: Storage
 ) -> None:
     code = await code_for(identity, payer, storage)
@@ -96,21 +97,36 @@ async def test_what_was_sent_to_the_old_address_works_no_more(
         await identity.code_sign_in.redeem(old, sign_in_code, password=PASSWORD, client=None)
 
 
-async def test_an_address_that_somebody_has_is_not_told_and_not_taken(
-    identity: IdentityService, payer: Principal, storage: Storage, clock: HandClock
+async def test_an_address_that_somebody_has_shown_is_told_to_who_reads_it_and_not_taken(
+    identity: IdentityService, payer: Principal, storage: Storage
 ) -> None:
-    await identity.register(application(email="other@example.com"))
-    wanted = identity.contact_changes.wanted(email="Other@example.com")
-    await identity.contact_changes.begin(payer, wanted, client=None)
-    assert await letters(storage, "Other@example.com") == []
-    # Taken between the code and its use: refused as a wrong code is.
     code = await code_for(identity, payer, storage)
+    # Taken between the code and its use.
     await identity.register(application(email=NEW))
-    with pytest.raises(CodeWrong):
+    other = await principal_of(identity, NEW)
+    await identity.contacts.resend(other, Channel.EMAIL, client=None)
+    others = (await latest(storage, NEW, "verify_email"))["code"]
+    await identity.contacts.verify(other, Channel.EMAIL, others, client=None)
+    with pytest.raises(ContactTaken):
         await confirmed(identity, payer, code)
     me = await identity.get_user(payer.user_id)
     assert me is not None
     assert identity.record_of(me).email == OLD
+    await identity.login(email=OLD, password=PASSWORD)
+
+
+async def test_an_address_that_nobody_has_shown_goes_to_who_reads_it(
+    identity: IdentityService, payer: Principal, storage: Storage
+) -> None:
+    other = (await identity.register(application(email=NEW))).record
+    await confirmed(identity, payer, await code_for(identity, payer, storage))
+    found = await identity.find_by_email(NEW)
+    assert found
+    assert found.id == payer.user_id
+    # The other one sees nothing of it.
+    loser = await identity.get_user(other.id)
+    assert loser
+    assert identity.record_of(loser) == other
 
 
 async def test_codes_are_for_one_user_one_contact_and_ten_minutes(

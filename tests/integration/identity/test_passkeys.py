@@ -107,7 +107,7 @@ async def test_a_passkey_signs_in_and_is_asked_for_nothing_more(
     assert "Telephone" not in stored.name
 
 
-async def test_with_a_passkey_added_every_other_session_ends_and_the_user_is_told(
+async def test_asvs_7_4_3_with_a_passkey_added_every_other_session_ends_and_the_user_is_told(
     payer: Payer, storage: Storage
 ) -> None:
     another = await payer.identity.login(email=EMAIL, password=PASSWORD)

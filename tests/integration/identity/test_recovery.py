@@ -127,7 +127,7 @@ async def test_the_mail_links_to_the_page_that_is_set(storage: Storage, clock: H
         await identity.recovery.complete(link.partition("#token=")[2], NEW, client=None)
 
 
-async def test_a_change_ends_the_other_sessions(
+async def test_asvs_7_4_3_a_change_ends_the_other_sessions(
     identity: IdentityService, storage: Storage, clock: HandClock
 ) -> None:
     mine, other = [await identity.login(email=EMAIL, password=PASSWORD) for _ in range(2)]
@@ -147,7 +147,7 @@ async def test_a_change_ends_the_other_sessions(
     assert "password_changed" in [each.template for each in await letters(storage, EMAIL)]
 
 
-async def test_a_change_needs_the_current_password_and_a_good_new_one(
+async def test_asvs_6_2_3_a_change_needs_the_current_password_and_a_good_new_one(
     identity: IdentityService,
 ) -> None:
     mine = await identity.login(email=EMAIL, password=PASSWORD)

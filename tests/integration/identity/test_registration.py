@@ -121,7 +121,7 @@ async def test_wrong_fields_are_named_all_at_once(
     assert await users(storage) == []
 
 
-@pytest.mark.parametrize("taken", ["email", "phone", "both"])
+@pytest.mark.parametrize("taken", ["email", "phone", "both", "all there is"])
 async def test_a_taken_address_is_answered_like_a_free_one(
     identity: IdentityService, storage: Storage, clock: HandClock, taken: str
 ) -> None:
@@ -130,24 +130,36 @@ async def test_a_taken_address_is_answered_like_a_free_one(
     clock.move(days=3)
     second = application(
         email="OWNER@example.com" if taken != "phone" else "other@example.com",
-        phone="+12025550123" if taken != "email" else "+12025550124",
+        phone={"email": "+12025550124", "all there is": None}.get(taken, "+12025550123"),
         password="seven other unlikely words",
         name="Someone Else",
     )
-    decoy = (await identity.register(second)).record
-    assert {decoy.id, decoy.wallet_id}.isdisjoint({first.id, first.wallet_id})
-    assert (decoy.name, decoy.email, decoy.phone) == (second.name, second.email, second.phone)
-    assert decoy.created_at == decoy.updated_at == clock()
-    assert decoy.id.startswith("user_")
-    assert decoy.wallet_id.startswith("wallet_")
-    assert [each.id for each in await users(storage)] == [first.id]
-    assert len(await opened(storage)) == 1
+    record = (await identity.register(second)).record
+    assert {record.id, record.wallet_id}.isdisjoint({first.id, first.wallet_id})
+    assert (record.name, record.email, record.phone) == (second.name, second.email, second.phone)
+    assert record.created_at == record.updated_at == clock()
+    assert record.id.startswith("user_")
+    assert record.wallet_id.startswith("wallet_")
+    # Whoever is reached by one of the two is stored; the other one finds its owner.
+    made = [record.id] if taken in ("email", "phone") else []
+    assert {each.id for each in await users(storage)} == {first.id, *made}
+    assert len(await opened(storage)) == 1 + len(made)
+    for found in (
+        await identity.find_by_email("owner@example.com"),
+        await identity.find_by_phone("+12025550123"),
+    ):
+        assert found
+        assert found.id == first.id
 
 
-async def test_the_owner_who_registers_again_gets_the_record(identity: IdentityService) -> None:
+async def test_the_owner_who_registers_again_is_answered_like_anybody(
+    identity: IdentityService, storage: Storage
+) -> None:
+    # With the record that is there, the second answer would tell that the first one was true.
     first = (await identity.register(application(email="owner@example.com"))).record
-    again = application(email="Owner@Example.com", name="Another Name")
-    assert (await identity.register(again)).record == first
+    again = (await identity.register(application(email="owner@example.com"))).record
+    assert again.id != first.id
+    assert [each.id for each in await users(storage)] == [first.id]
 
 
 async def test_the_owner_s_password_opens_nothing_through_the_number_alone(
@@ -156,7 +168,9 @@ async def test_the_owner_s_password_opens_nothing_through_the_number_alone(
     first = (await identity.register(application(phone="+12025550123"))).record
     other = (await identity.register(application(phone="+12025550123"))).record
     assert other.id != first.id
-    assert await identity.get_user(other.id) is None
+    found = await identity.find_by_phone("+12025550123")
+    assert found
+    assert found.id == first.id
 
 
 @pytest.mark.parametrize("is_taken", [False, True])
@@ -233,10 +247,13 @@ async def test_sixty_four_at_once_make_one_user(
 async def test_one_number_under_many_addresses_at_once(
     identity: IdentityService, storage: Storage
 ) -> None:
-    people = [application(phone="+12025550123") for _ in range(16)]
+    people = [application(phone="+12025550123") for _ in range(64)]
     answers = await asyncio.gather(*map(identity.register, people))
-    assert len(await users(storage)) == len(await opened(storage)) == 1
-    assert len({each.record.id for each in answers}) == 16
+    stored = await users(storage)
+    assert {each.id for each in stored} == {each.record.id for each in answers}
+    assert len(stored) == len(await opened(storage)) == 64
+    assert [each.phone_key is None for each in stored].count(False) == 1
+    assert {identity.record_of(each).phone for each in stored} == {"+12025550123"}
 
 
 async def test_one_key_sixty_four_times_at_once(

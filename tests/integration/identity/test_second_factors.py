@@ -92,7 +92,9 @@ async def test_signing_in_asks_for_the_code_and_takes_it_once(
     await answered(identity, again, app.given())
 
 
-async def test_every_way_in_asks(identity: IdentityService, app: App, storage: Storage) -> None:
+async def test_asvs_6_3_6_every_way_in_asks(
+    identity: IdentityService, app: App, storage: Storage
+) -> None:
     contact = identity.contact(email=EMAIL, phone=None)
     await identity.code_sign_in.request(contact, client=None)
     code = (await latest(storage, EMAIL, "sign_in_code"))["code"]

@@ -149,7 +149,7 @@ async def test_refreshing_replaces_the_token(identity: IdentityService, clock: H
     assert (await identity.refresh(second.refresh_token)).refresh_token != second.refresh_token
 
 
-async def test_a_retry_within_the_grace_gets_the_same_successor(
+async def test_asvs_10_4_5_a_retry_within_the_grace_gets_the_same_successor(
     identity: IdentityService, clock: HandClock
 ) -> None:
     first = await signed_in(identity)
@@ -160,7 +160,7 @@ async def test_a_retry_within_the_grace_gets_the_same_successor(
     assert (await identity.refresh(second.refresh_token)).refresh_token != second.refresh_token
 
 
-async def test_reuse_after_the_grace_ends_the_whole_family(
+async def test_asvs_10_4_5_reuse_after_the_grace_ends_the_whole_family(
     identity: IdentityService, storage: Storage, clock: HandClock
 ) -> None:
     first = await signed_in(identity)
@@ -219,7 +219,7 @@ async def test_sixty_four_reuses_at_once_end_it_once(
     assert all(is_refused(identity, each.access_token) for each in answers if type(each) is SignIn)
 
 
-async def test_a_session_ends_after_thirty_days_however_often_refreshed(
+async def test_asvs_10_4_8_a_session_ends_after_thirty_days_however_often_refreshed(
     identity: IdentityService, clock: HandClock
 ) -> None:
     sign_in = await signed_in(identity)

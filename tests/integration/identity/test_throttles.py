@@ -196,7 +196,7 @@ async def test_addresses_need_not_be_counted(storage: Storage, clock: HandClock)
     assert waits == [0] * 12
 
 
-async def test_whoever_loses_every_race_comes_again(
+async def test_asvs_16_5_3_whoever_loses_every_race_comes_again(
     throttles: Throttles, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lose(*_: object) -> None:

@@ -269,7 +269,7 @@ def at_every_wait(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], _
 
 
 @pytest.mark.parametrize("size", [3, 80])
-async def test_cancelled_at_any_wait_nothing_is_left(
+async def test_asvs_15_4_3_cancelled_at_any_wait_nothing_is_left(
     database: Database, at_every_wait: Callable[[int], _CancelledAt], size: int
 ) -> None:
     """A writer that dies at any await of its batch: all or nothing, and the book usable at once."""

@@ -49,7 +49,7 @@ BROKEN: dict[str, tuple[Callable[[], Response], str]] = {
 
 @pytest.mark.usefixtures("nothing_kept")
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_answers_that_are_none(company: Company, client: Browser, broken: str) -> None:
+async def test_row_71_answers_that_are_none(company: Company, client: Browser, broken: str) -> None:
     make, code = BROKEN[broken]
     # Half of them instead of the token, half instead of what is known of somebody.
     path = "/token" if list(BROKEN).index(broken) % 2 else "/userinfo"
@@ -116,7 +116,9 @@ METADATA: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("lie", METADATA.values(), ids=list(METADATA))
-async def test_asvs_1_3_6_metadata_that_is_not_its_own(company: Company, lie: dict[str, Any]) -> None:
+async def test_asvs_1_3_6_metadata_that_is_not_its_own(
+    company: Company, lie: dict[str, Any]
+) -> None:
     company.metadata = lie
     provider = provider_of(company, HandClock())
     with pytest.raises(OutsideAnswerRefused):

@@ -185,7 +185,9 @@ async def test_too_late(guilder: Running, client: Browser, monkeypatch: pytest.M
     assert_problem(await client.complete(told), 410, "outside_attempt_invalid")
 
 
-async def test_refusals_are_recorded(company: Company, guilder: Running, client: Browser) -> None:
+async def test_asvs_16_3_3_refusals_are_recorded(
+    company: Company, guilder: Running, client: Browser
+) -> None:
     company.lies = {"aud": "somebody else"}
     assert await client.walk("company") == REFUSED
     entries = await guilder.app.state.audit.search(Search(action="sign_in.refused"))

@@ -66,7 +66,7 @@ async def test_a_request_that_names_somebody_looks_like_none(guilder: Running) -
         assert page.text == html
 
 
-async def test_the_page_loads_nothing_runs_nothing_and_escapes(guilder: Running) -> None:
+async def test_asvs_3_2_2_the_page_loads_nothing_runs_nothing_and_escapes(guilder: Running) -> None:
     payee = await guilder.person()
     page = await page_of(guilder, await ask(payee, description='<script>x</script>"&'))
     assert "&lt;script&gt;x&lt;/script&gt;&#34;&amp;" in page.text

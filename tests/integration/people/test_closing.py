@@ -66,7 +66,7 @@ async def test_everything_personal_is_erased(guilder: Running) -> None:
     )
 
 
-async def test_nobody_gets_in_any_more_and_the_address_is_free(guilder: Running) -> None:
+async def test_asvs_7_4_2_nobody_gets_in_any_more_and_the_address_is_free(guilder: Running) -> None:
     person = await guilder.person()
     credentials = {"email": person.user["email"], "password": PASSWORD}
     refresh = (await guilder.client.post("/v1/login", json=credentials)).json()["refresh_token"]

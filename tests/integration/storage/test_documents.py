@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from guilder.kernel.errors import InvalidRequest, InvariantViolation
+from guilder.storage import paging
 from guilder.storage.base import Collection, Document, Range, Scalar, Storage
 from guilder.storage.errors import DuplicateDocument, VersionConflict
+from guilder.storage.paging import every_document
 from tests.support.models import MORNING, Parcel, Size, minutes, parcel
 
 
@@ -204,27 +206,26 @@ async def test_a_document_without_the_field_is_in_no_page_by_it(
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("by_weight", [False, True])
 async def test_pages_have_each_document_once_while_others_are_inserted(
-    parcels: Collection[Parcel], *, descending: bool, by_weight: bool
+    parcels: Collection[Parcel],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    descending: bool,
+    by_weight: bool,
 ) -> None:
+    monkeypatch.setattr(paging, "_PAGE", 7)
     # Many share a weight, so that the id has to break ties.
     before = [parcel(weight_g=index % 3, is_fragile=True) for index in range(40)]
     for each in before:
         await parcels.insert(each)
     within = Range(field="weight_g") if by_weight else None
     seen: list[Parcel] = []
-    after: tuple[Scalar, str] | None = None
-    while True:
-        page = await parcels.page(
-            {"is_fragile": True}, within=within, after=after, descending=descending, limit=7
-        )
-        if not page:
-            break
-        seen += page
-        last = page[-1]
-        after = (last.weight_g if by_weight else last.id, last.id)
-        await asyncio.gather(
-            *(parcels.insert(parcel(weight_g=n, is_fragile=len(seen) < 60)) for n in range(3))
-        )
+    found = every_document(parcels, {"is_fragile": True}, within=within, descending=descending)
+    async for each in found:
+        seen.append(each)
+        if len(seen) % 7 == 0:
+            await asyncio.gather(
+                *(parcels.insert(parcel(weight_g=n, is_fragile=len(seen) < 60)) for n in range(3))
+            )
     seen_ids = [each.id for each in seen]
     assert len(seen_ids) == len(set(seen_ids))
     assert {each.id for each in before} <= set(seen_ids)

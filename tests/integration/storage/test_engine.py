@@ -134,7 +134,7 @@ async def test_an_unknown_database_is_said(database: Database) -> None:
         "ALTER SYSTEM SET fsync = off",
     ],
 )
-async def test_the_applications_role_cannot(engine: Engine, statement: str) -> None:
+async def test_asvs_13_2_2_the_applications_role_cannot(engine: Engine, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with engine.acquire() as connection:
             await connection.execute(statement)

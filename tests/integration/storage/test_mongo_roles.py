@@ -87,7 +87,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         server.stop()
 
 
-async def test_the_role_that_serves_can_do_all_but_change_the_journal(place: Place) -> None:
+async def test_asvs_13_2_2_the_role_that_serves_can_do_all_but_change_the_journal(
+    place: Place,
+) -> None:
     await place.user("owner", ["dbOwner"])
     owner = await open_storage(place.url("owner"), accepted_settings={JOURNAL_DEFAULT})
     await owner.migrate([Parcel])

@@ -63,7 +63,7 @@ async def test_each_for_itself_in_order(guilder: Running) -> None:
     assert [await balance(each) for each in (payer, payee)] == [stands(0), stands(100)]
 
 
-async def test_all_or_none(guilder: Running) -> None:
+async def test_asvs_2_3_3_all_or_none(guilder: Running) -> None:
     payer, payee = await pair(guilder)
     fine, too_much = order(payee, 60), order(payee, 41)
     for items, expected in (

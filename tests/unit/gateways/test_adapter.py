@@ -76,7 +76,9 @@ async def test_a_lost_connection_leaves_the_outcome_unknown(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"id":1}', b"\xff", b'{"id":"x"}'])
 @pytest.mark.parametrize("status", [200, 201, 404])
-async def test_an_unreadable_answer_leaves_the_outcome_unknown(status: int, body: bytes) -> None:
+async def test_row_71_an_unreadable_answer_leaves_the_outcome_unknown(
+    status: int, body: bytes
+) -> None:
     with pytest.raises(GatewayUnclear):
         await create(gateway(lambda _: httpx2.Response(status, content=body)))
 

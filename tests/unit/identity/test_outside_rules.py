@@ -198,7 +198,7 @@ def test_ways_in(
         ("https://", False),
     ],
 )
-def test_secrets_go_over_tls(url: str, *, expected: bool) -> None:
+def test_asvs_12_3_1_secrets_go_over_tls(url: str, *, expected: bool) -> None:
     assert is_safe_url(url) is expected
 
 

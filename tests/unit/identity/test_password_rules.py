@@ -57,7 +57,7 @@ def test_least_length_is_a_setting() -> None:
     assert "12" in problem.detail
 
 
-def test_estimating_a_hostile_password_stays_cheap() -> None:
+def test_asvs_1_3_12_estimating_a_hostile_password_stays_cheap() -> None:
     hostile = "4@8({[<369&g1!|7105$+%x2" * 42
     start = time.process_time()
     password_problem(hostile, min_length=8, context=("x" * 200,))
@@ -89,7 +89,7 @@ def test_asvs_6_2_5_no_kind_of_character_is_asked_for(password: str) -> None:
 
 
 @pytest.mark.parametrize("password", ["password", "iloveyou", "Monkey123!", "trustno1"])
-def test_asvs_6_2_4_leaked_passwords_are_refused_without_asking_anybody(password: str) -> None:
+def test_asvs_6_2_12_leaked_passwords_are_refused_without_asking_anybody(password: str) -> None:
     problem = password_problem(password, min_length=8, context=())
     assert problem
     assert problem.code == "password_leaked"

@@ -27,7 +27,7 @@ async def test_hash_is_bcrypt_and_matches_its_password_alone(passwords: Password
 
 
 @pytest.mark.parametrize("length", [72, 73, 1024])
-async def test_no_byte_is_cut_off(passwords: Passwords, length: int) -> None:
+async def test_asvs_6_2_8_no_byte_is_cut_off(passwords: Passwords, length: int) -> None:
     stored = await passwords.hash("x" * (length - 1) + "a")
     assert not await passwords.verify("x" * (length - 1) + "b", stored)
     assert await passwords.verify("x" * (length - 1) + "a", stored)
@@ -38,7 +38,7 @@ async def test_no_nul_cuts_a_password(passwords: Passwords) -> None:
     assert not await passwords.verify("abc\x00xyz", stored)
 
 
-async def test_one_password_on_two_keyboards(passwords: Passwords) -> None:
+async def test_asvs_6_2_8_one_password_on_two_keyboards(passwords: Passwords) -> None:
     stored = await passwords.hash("caf\u00e9 \ufb00")
     assert await passwords.verify("cafe\u0301 ff", stored)
 

@@ -26,7 +26,7 @@ def usd(amount_minor: int) -> Money:
 
 
 @pytest.mark.parametrize("amount", [True, 12.0, "12", None])
-def test_an_amount_is_an_int_and_nothing_like_it(amount: Any) -> None:
+def test_asvs_15_3_5_an_amount_is_an_int_and_nothing_like_it(amount: Any) -> None:
     with pytest.raises(InvariantViolation, match=r"^an amount is an int$"):
         Money(amount, USD)
 
@@ -37,7 +37,7 @@ def test_an_amount_of_int64_is_kept(amount: int) -> None:
 
 
 @pytest.mark.parametrize("amount", [MIN_MINOR - 1, MAX_MINOR + 1, 10**100])
-def test_an_amount_beyond_int64_is_refused(amount: int) -> None:
+def test_asvs_1_4_2_an_amount_beyond_int64_is_refused(amount: int) -> None:
     with pytest.raises(AmountOutOfRange):
         usd(amount)
 

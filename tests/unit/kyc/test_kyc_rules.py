@@ -91,7 +91,7 @@ def test_a_header_that_is_none_is_refused(header: str) -> None:
     assert refused.value.code == "kyc_callback_invalid"
 
 
-def test_another_body_secret_or_time_is_refused() -> None:
+def test_asvs_4_1_5_another_body_secret_or_time_is_refused() -> None:
     headers, body = PROVIDER.signed(FOUND, now=NOON)
     other = SimulatedProvider(b"another secret of 32 bytes or more!!")
     with pytest.raises(CallbackInvalid):

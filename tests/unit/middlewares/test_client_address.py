@@ -34,7 +34,7 @@ def test_with_proxies(peer: str | None, forwarded: str | None, client: str) -> N
     assert client_address(scope_of(client=peer, headers=headers), PROXIES) == client
 
 
-def test_without_proxies_nobody_is_believed() -> None:
+def test_asvs_15_3_4_without_proxies_nobody_is_believed() -> None:
     scope = scope_of(client="203.0.113.9", headers={"x-forwarded-for": "1.2.3.4"})
     assert client_address(scope, ()) == "203.0.113.9"
     assert client_address(scope_of(client="2001:db8::1"), ()) == "2001:db8::/64"

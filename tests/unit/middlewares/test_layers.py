@@ -165,7 +165,7 @@ def test_unambiguous_json_passes(body: bytes) -> None:
     [b'{"a":1,"a":1}', b'{"a":"\\u0000"}', b'{"a":"\\\\\\u0000"}', b'"\\ud800"', b"NaN", b"[1e5",
      b"\xff", b"[" * 50_000, b"1" * 5_000, b"\xef\xbb\xbf{}", '{"a":1}'.encode("utf-16")],
 )  # fmt: skip
-def test_ambiguous_json_does_not(body: bytes) -> None:
+def test_asvs_1_5_3_ambiguous_json_does_not(body: bytes) -> None:
     with pytest.raises(Malformed):
         check_json(body)
 

@@ -4,7 +4,7 @@ from guilder.notifications.rest import Rest
 from tests.support.identity import HandClock
 
 
-def test_five_faults_in_a_row_bring_a_rest() -> None:
+def test_asvs_16_5_2_five_faults_in_a_row_bring_a_rest() -> None:
     clock = HandClock()
     rest = Rest(clock)
     seen = []

@@ -54,7 +54,7 @@ def test_a_code_may_stand_for_a_link() -> None:
         assert "12345678" in written.short
 
 
-def test_values_are_no_markup_and_begin_no_line() -> None:
+def test_asvs_1_2_1_values_are_no_markup_and_begin_no_line() -> None:
     device = '<img src=x onerror="alert(1)">\r\n\r\nYour code is 1'
     written = write("new_device", {"device": device}, brand='<b>"Guilder"</b>')
     assert "<img" not in written.html
@@ -63,7 +63,7 @@ def test_values_are_no_markup_and_begin_no_line() -> None:
     assert 'Device: <img src=x onerror="alert(1)"> Your code is 1\n' in written.text
 
 
-def test_a_link_is_escaped_and_leads_to_the_web() -> None:
+def test_asvs_1_2_2_a_link_is_escaped_and_leads_to_the_web() -> None:
     link = 'https://pay.example.com/?a=1&b="c"'
     written = write("password_reset", {"link": link}, brand="Guilder")
     assert 'href="https://pay.example.com/?a=1&amp;b=&#34;c&#34;"' in written.html

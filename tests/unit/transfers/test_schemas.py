@@ -27,7 +27,7 @@ def test_amounts_at_the_edges(amount: int) -> None:
 
 
 @pytest.mark.parametrize("amount", [0, -1, 2**63, 10**30, 1.0, 12.5, 1e3, "1250", True, None, [1]])
-def test_what_is_no_amount(amount: Any) -> None:
+def test_asvs_2_2_1_what_is_no_amount(amount: Any) -> None:
     with pytest.raises(ValidationError):
         read({**GOOD, "amount": amount})
 

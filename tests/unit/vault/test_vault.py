@@ -47,7 +47,7 @@ def test_sizes_are_as_documented(size: int) -> None:
 
 
 @given(place=st.integers(0), bit=st.integers(0, 6))
-def test_any_flipped_bit_fails(place: int, bit: int) -> None:
+def test_asvs_11_3_2_any_flipped_bit_fails(place: int, bit: int) -> None:
     """Of the text, so that base64's spare bits and the separators are tried too."""
     sealed = vault.seal(TEXT, context=PLACE)
     at = place % len(sealed)
@@ -95,7 +95,7 @@ def test_every_value_has_one_spelling_only() -> None:
         "",
     ],
 )
-def test_asvs_11_3_4_a_value_moved_elsewhere_does_not_open(elsewhere: str) -> None:
+def test_asvs_11_3_3_a_value_moved_elsewhere_does_not_open(elsewhere: str) -> None:
     sealed = vault.seal(TEXT, context=PLACE)
     for act in (vault.open, vault.rewrap):
         with pytest.raises(SealBroken):
@@ -109,7 +109,7 @@ def test_wrap_and_ciphertext_of_two_values_do_not_fit() -> None:
         vault.open(".".join([*one[:3], other[3]]), context=PLACE)
 
 
-def test_asvs_11_3_3_no_two_seals_share_a_nonce_or_a_data_key() -> None:
+def test_asvs_11_3_4_no_two_seals_share_a_nonce_or_a_data_key() -> None:
     """They are random and twelve bytes long; this finds a constant, not a bad generator."""
     sealed = [vault.seal(TEXT, context=PLACE).split(".") for _ in range(500)]
     for part in (2, 3):

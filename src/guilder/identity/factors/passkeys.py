@@ -304,8 +304,8 @@ class Passkeys:
 
     def _reads_messages(self, user: User) -> bool:
         """Tell whether the user can sign in with a code that is sent."""
-        by_mail = user.email is not None and lets_in(user, Channel.EMAIL)
-        by_sms = user.phone is not None and lets_in(user, Channel.SMS) and self._sms_offered
+        by_mail = user.email_key is not None and lets_in(user, Channel.EMAIL)
+        by_sms = user.phone_key is not None and lets_in(user, Channel.SMS) and self._sms_offered
         return by_mail or by_sms
 
     async def _user(self, principal: Principal) -> User:
