@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help run demo test faults check lint types contracts mutants bench bench-big lock clean
+.PHONY: help run demo test browser faults check lint types contracts mutants bench bench-big lock clean
 
 help: ## Show this help.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,15 @@ run: $(READY) ## Start Guilder on its bundled PostgreSQL, ready to use.
 demo: $(READY) ## Play a story with two people over real HTTP and check every number.
 	@$(BIN)/guilder demo
 
-test: $(READY) ## Run the whole test suite: in two processes, and then what measures time alone.
+test: $(READY) browser ## Run the whole test suite: in two processes, and then what measures time alone.
 	@$(BIN)/pytest -n 2 --dist worksteal -m "not alone"
 	@$(BIN)/pytest -m alone
+
+browser: ## Chromium, for the tests with pages: root gets Debian's, others are told.
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+		&& echo "Installing Debian's chromium for the tests in a browser." \
+		&& apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends chromium >/dev/null; } \
+		|| echo "No chromium: tests in a browser are skipped. On Debian: apt-get install chromium" >&2
 
 faults: $(READY) ## The fault tests with every kill and cut, the races with every round: two hours.
 	@GUILDER_TEST_PRIMARY_KILLS=30 GUILDER_TEST_BANK_KILLS=60 GUILDER_TEST_COMMIT_CUTS=200 \
