@@ -75,8 +75,8 @@ ROWS: Final[dict[int, Row]] = {
     41: Row("sessions are long random numbers, new each time", ("7.2.3", "7.2.4")),
     42: Row("sessions end by themselves", ("7.3.1", "7.3.2")),
     43: Row(
-        "sessions are ended everywhere; 7.4.4 comes with the web wallet, 7.4.5 with the console",
-        ("7.4.1", "7.4.2", "7.4.3", "7.5.2"),
+        "sessions are ended everywhere, by staff too; 7.4.4 comes with the web wallet",
+        ("7.4.1", "7.4.2", "7.4.3", "7.4.5", "7.5.2"),
     ),
     44: Row("a fresh factor is for one payment", ("7.5.3",)),
     45: Row("what is not allowed is refused", ("8.2.1",)),

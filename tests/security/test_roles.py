@@ -32,16 +32,29 @@ async def again(guilder: Running, person: Person) -> Person:
 
 
 async def put_role(actor: Person, user_id: str, role: str) -> httpx2.Response:
-    """Set a role, and give the password when a fresh factor is asked for."""
-    path, body = f"/v1/admin/users/{user_id}/role", {"role": role}
-    asked = await actor.client.put(path, json=body, headers=actor.headers)
+    return await proved(actor, "PUT", f"/v1/admin/users/{user_id}/role", {"role": role})
+
+
+async def end_sessions(actor: Person, user_id: str) -> httpx2.Response:
+    return await proved(actor, "DELETE", f"/v1/admin/users/{user_id}/sessions")
+
+
+async def proved(actor: Person, method: str, path: str, body: object = None) -> httpx2.Response:
+    """Send a request, and give the password when a fresh factor is asked for."""
+    send = actor.client.request
+    asked = await send(method, path, json=body, headers=actor.headers)
     if asked.status_code != 403 or asked.json()["code"] != "step_up_required":
         return asked
-    challenge = asked.json()["challenge"]["id"]
+    headers = actor.headers | {"Step-Up": await approved(actor, asked)}
+    return await send(method, path, json=body, headers=headers)
+
+
+async def approved(actor: Person, asked: httpx2.Response) -> str:
+    """Give the password for what was asked, and return the id of the approval."""
+    challenge = str(asked.json()["challenge"]["id"])
     proof = {"method": "password", "code": PASSWORD}
     await actor.post(f"/v1/auth/challenges/{challenge}/verify", proof)
-    headers = actor.headers | {"Step-Up": challenge}
-    return await actor.client.put(path, json=body, headers=headers)
+    return challenge
 
 
 async def test_asvs_8_3_2_a_new_role_is_in_force_at_once(
@@ -93,6 +106,49 @@ async def test_a_role_that_there_is_not_and_a_user_that_there_is_not(operator: P
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
     for user_id in (new_id("user"), "user_x"):
         answer = await put_role(operator, user_id, "support")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_asvs_7_4_5_operators_end_the_sessions_of_one_user_and_the_record_names_them(
+    guilder: Running, operator: Person
+) -> None:
+    person, bystander = await guilder.person(), await guilder.person()
+    held = [person, await again(guilder, person)]
+    answer = await end_sessions(operator, person.user["id"])
+    assert (answer.status_code, answer.headers["cache-control"]) == (204, "no-store")
+    assert [(await each.get("/v1/wallet")).status_code for each in held] == [401, 401]
+    for other in (bystander, operator, await again(guilder, person)):
+        assert (await other.get("/v1/wallet")).status_code == 200
+    path = f"/v1/admin/audit?subject={person.user['id']}&action=session.ended"
+    events = (await operator.get(path)).json()["data"]
+    told = {(each["actor"], each["details"]["because"]) for each in events}
+    assert (len(events), told) == (2, {(operator.user["id"], "ended_by_staff")})
+    assert (await end_sessions(operator, operator.user["id"])).status_code == 204
+    assert (await operator.get("/v1/wallet")).status_code == 401
+
+
+async def test_asvs_7_4_5_sessions_are_ended_by_operators_with_a_fresh_factor_alone(
+    guilder: Running, operator: Person
+) -> None:
+    person = await guilder.person()
+    path = f"/v1/admin/users/{person.user['id']}/sessions"
+    others = [await staff(guilder, role) for role in (Role.SUPPORT, Role.AUDITOR)]
+    for actor in (await guilder.person(), person, *others):
+        answer = await end_sessions(actor, person.user["id"])
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    asked = await operator.client.delete(path, headers=operator.headers)
+    assert (asked.status_code, asked.json()["code"]) == (403, "step_up_required")
+    elsewhere = f"/v1/admin/users/{new_id('user')}/sessions"
+    headers = operator.headers | {
+        "Step-Up": await approved(
+            operator, await operator.client.delete(elsewhere, headers=operator.headers)
+        )
+    }
+    answer = await operator.client.delete(path, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "step_up_refused")
+    assert (await person.get("/v1/wallet")).status_code == 200
+    for user_id in (new_id("user"), "user_x"):
+        answer = await end_sessions(operator, user_id)
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 

@@ -10,11 +10,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from guilder.admin.service import Administration
+from guilder.audit.trail import AuditTrail
+from guilder.identity.authentication import Principal
 from guilder.identity.config import IdentityConfig, SigningKey
 from guilder.identity.errors import RefreshTokenInvalid, Unauthenticated
 from guilder.identity.service import IdentityService
 from guilder.identity.sessions import SignIn
-from guilder.kernel.ids import SessionId
+from guilder.kernel.ids import SessionId, UserId, WalletId, new_id
 from guilder.storage.base import Storage
 from tests.support.http import PASSWORD as HTTP_PASSWORD
 from tests.support.http import Running
@@ -141,6 +144,29 @@ async def test_asvs_7_4_1_what_has_ended_is_refused_by_every_worker(
 def test_asvs_7_4_1_workers_look_twice_a_second() -> None:
     fields = {each.name: each.default for each in IdentityConfig.__dataclass_fields__.values()}
     assert fields["revocation_poll_s"] == 0.5
+
+
+async def test_asvs_7_4_5_sessions_that_staff_end_are_refused_by_every_worker(
+    storage: Storage,
+) -> None:
+    clock = HandClock()
+    async with workers(storage, clock, count=3, revocation_poll_s=0.02) as started:
+        first, *others = started
+        held = [await signed_in(each) for each in started]
+        audit = AuditTrail(storage, clock=clock)
+        administration = Administration(storage, clock=clock, identity=first, audit=audit)
+        operator = Principal(UserId(new_id("user")), WalletId(new_id("wallet")), None)
+        await administration.end_sessions(held[0].user.id, actor=operator, client=None)
+        assert not any(is_accepted(first, each) for each in held)
+        for each in started:
+            for sign_in in held:
+                with pytest.raises(RefreshTokenInvalid):
+                    await each.refresh(sign_in.refresh_token)
+        await until(
+            lambda: not any(is_accepted(each, sign_in) for each in others for sign_in in held)
+        )
+        new = await signed_in(first)
+        assert all(is_accepted(each, new) for each in started)
 
 
 async def test_asvs_7_5_2_a_user_sees_and_ends_sessions(guilder: Running) -> None:

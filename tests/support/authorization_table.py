@@ -170,6 +170,9 @@ TABLE: Final[dict[str, Row]] = {
     # Staff.
     "GET /v1/admin/users/{user_id}": Row(Permission.USERS_READ, of="person", is_owned=False),
     "PUT /v1/admin/users/{user_id}/role": Row(Permission.ROLES_WRITE, of="person", is_owned=False),
+    "DELETE /v1/admin/users/{user_id}/sessions": Row(
+        Permission.SESSIONS_END, of="person", is_owned=False
+    ),
     "GET /v1/admin/kyc/documents": Row(Permission.KYC_DECIDE),
     "POST /v1/admin/kyc/documents/{document_id}/decide": Row(
         Permission.KYC_DECIDE, of="kyc_document", is_owned=False

@@ -9,6 +9,7 @@ from guilder.admin.errors import OwnRole
 from guilder.admin.schemas import EventAnswer, EventsAnswer, EventsQuery, PersonAnswer, RoleBody
 from guilder.admin.service import Administration
 from guilder.audit.trail import Search
+from guilder.identity.errors import CsrfRefused
 from guilder.identity.permissions import Permission, Principal, needs
 from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER, given_of, step_up_of
 from guilder.kernel.errors import NotFound
@@ -80,6 +81,36 @@ async def set_role(
         user_id, body.role, actor=principal, client=address_of(request)
     )
     return PersonAnswer.of(person)
+
+
+@router.delete(
+    "/admin/users/{user_id}/sessions",
+    status_code=204,
+    summary="End somebody's sessions",
+    responses=error_responses(*route_errors.READ, CsrfRefused, NotFound, *STEP_UP_ERRORS),
+    openapi_extra={"parameters": [STEP_UP_PARAMETER]},
+)
+async def end_user_sessions(
+    user_id: UserIdText,
+    request: Request,
+    response: Response,
+    principal: Annotated[Principal, needs(Permission.SESSIONS_END)],
+) -> None:
+    """End all sessions of a user, your own too if the id is yours. Asks for a fresh factor.
+
+    Within a second nothing that belongs to them is accepted anywhere. The user can sign in again,
+    and keeps their API keys.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    await step_up_of(request).require(
+        principal,
+        operation="end_sessions",
+        binding={"user_id": user_id},
+        given=given_of(request),
+    )
+    await administration_of(request).end_sessions(
+        user_id, actor=principal, client=address_of(request)
+    )
 
 
 @router.get(

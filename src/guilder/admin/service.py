@@ -10,6 +10,7 @@ from guilder.identity.models import User, UserRecord
 from guilder.identity.role_changes import RoleChanges
 from guilder.identity.roles import Role
 from guilder.identity.service import IdentityService
+from guilder.identity.session_ends import ENDED_BY_STAFF
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import NotFound
 from guilder.kernel.ids import UserId, decode_id
@@ -25,7 +26,7 @@ class Person:
 
 
 class Administration:
-    """Looks people up, sets roles, reads the record.
+    """Looks people up, sets roles, ends sessions, reads the record.
 
     Invariants:
         Looking somebody up is recorded, and so is every change.
@@ -70,6 +71,22 @@ class Administration:
         user = await self._roles.set(wanted, role, actor=actor.user_id, client=client)
         self._identity.rights_changed(user)
         return self._person(user)
+
+    async def end_sessions(self, user_id: str, *, actor: Principal, client: str | None) -> None:
+        """End somebody's sessions, at once in this process and within a second in others.
+
+        The actor's own too, if asked. Each that ends is an event of the record.
+
+        Raises:
+            NotFound: There is no such user.
+            Unavailable: A session changed over and over.
+        """
+        wanted = _user_id(user_id)
+        if await self._identity.get_user(wanted) is None:
+            raise NotFound
+        await self._identity.session_ends.end_all(
+            wanted, because=ENDED_BY_STAFF, client=client, actor=actor.user_id
+        )
 
     async def events(self, wanted: Search, *, after: str | None, limit: int) -> list[Entry]:
         """Return events of the record, newest first.

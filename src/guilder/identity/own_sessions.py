@@ -70,6 +70,4 @@ class OwnSessions:
         self, user_id: UserId, *, but: SessionId | None, client: str | None = None
     ) -> None:
         """End the user's sessions, all but one."""
-        async for session in every_session(self._sessions, user_id):
-            if session.id != but and session.revoked_at is None:
-                await self._ends.end(session.id, because=ENDED_BY_USER, client=client)
+        await self._ends.end_all(user_id, because=ENDED_BY_USER, client=client, but=but)

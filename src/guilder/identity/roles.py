@@ -50,6 +50,8 @@ class Permission(StrEnum):
     """The whole record of security events."""
     ROLES_WRITE = "roles:write"
     """Set other people's roles."""
+    SESSIONS_END = "sessions:end"
+    """End anybody's sessions."""
     KYC_DECIDE = "kyc:decide"
     """See and decide what anybody handed in."""
 
@@ -62,7 +64,7 @@ class Role(StrEnum):
     SUPPORT = "support"
     """Helps customers: sees who they are, changes nothing."""
     OPERATOR = "operator"
-    """Runs the deployment: roles and decisions."""
+    """Runs the deployment: roles, decisions, other people's sessions."""
     AUDITOR = "auditor"
     """Reads what was done, and does nothing."""
 
@@ -102,6 +104,7 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
         | {
             Permission.AUDIT_READ,
             Permission.ROLES_WRITE,
+            Permission.SESSIONS_END,
             Permission.KYC_DECIDE,
         },
         Role.AUDITOR: _STAFF | {Permission.AUDIT_READ},

@@ -56,6 +56,7 @@ class IdentityService:
         outside: Lets people in by accounts at other companies.
         sessions: Opened by every way in.
         own_sessions: Lists and ends them for those who have them.
+        session_ends: How any of them ends.
         challenges: Asks for factors, and looks at what is given.
         step_up: Asks for fresh ones before what matters.
         factors: The second factors of signed-in users.
@@ -147,7 +148,7 @@ class IdentityService:
             poll_s=ground.config.revocation_poll_s,
             stale_s=ground.config.revocation_stale_s,
         )
-        ends = SessionEnds(
+        self.session_ends = SessionEnds(
             storage=ground.storage,
             clock=ground.clock,
             revocations=self._revocations,
@@ -170,7 +171,7 @@ class IdentityService:
             storage=ground.storage,
             clock=ground.clock,
             config=ground.config,
-            ends=ends,
+            ends=self.session_ends,
             addresses=ground.addresses,
         )
         self.sessions = Sessions(
@@ -179,7 +180,7 @@ class IdentityService:
             clock=ground.clock,
             config=ground.config,
             access_tokens=self._access_tokens,
-            ends=ends,
+            ends=self.session_ends,
             devices=self._devices,
             addresses=self._addresses,
             audit=self._audit,

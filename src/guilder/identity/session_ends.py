@@ -12,7 +12,7 @@ from guilder.identity.models import Session
 from guilder.identity.revocations import Revocations
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import Unavailable
-from guilder.kernel.ids import UserId
+from guilder.kernel.ids import SessionId, UserId
 from guilder.storage.base import Collection, Range, Storage, Transaction
 from guilder.storage.errors import VersionConflict
 from guilder.storage.paging import every_document
@@ -22,6 +22,7 @@ ATTEMPTS: Final = 16
 
 SIGNED_OUT: Final = "signed_out"
 ENDED_BY_USER: Final = "ended_by_user"
+ENDED_BY_STAFF: Final = "ended_by_staff"
 CREDENTIALS_CHANGED: Final = "credentials_changed"
 REFRESH_TOKEN_REUSED: Final = "refresh_token_reused"  # noqa: S105 - a word, no secret
 
@@ -71,6 +72,7 @@ class SessionEnds:
         *,
         because: str,
         client: str | None,
+        actor: UserId | None = None,
         only_if: Callable[[Session], bool] = lambda _: True,
     ) -> bool:
         """End a session; tell whether it was this call that did.
@@ -79,6 +81,7 @@ class SessionEnds:
             session_id: Any id at all.
             because: A word of `Session.revoked_because`.
             client: The client's address; None if there is none.
+            actor: Who ends it; None for whoever has it.
             only_if: Looks at the session as it is; whatever it refuses is left alone.
 
         Raises:
@@ -93,7 +96,7 @@ class SessionEnds:
                     await self.store(transaction, session, because=because)
                     await self._audit.record(
                         "session.ended",
-                        actor=session.user_id,
+                        actor=actor or session.user_id,
                         subject=session.user_id,
                         details={"session_id": session.id, "because": because},
                         address=client,
@@ -104,6 +107,31 @@ class SessionEnds:
             self.announce(session, because=because)
             return True
         raise Unavailable(retry_after_s=1)
+
+    async def end_all(
+        self,
+        user_id: UserId,
+        *,
+        because: str,
+        client: str | None,
+        actor: UserId | None = None,
+        but: SessionId | None = None,
+    ) -> None:
+        """End a user's sessions. One that is opened meanwhile may stay.
+
+        Args:
+            user_id: Whose.
+            because: A word of `Session.revoked_because`.
+            client: The client's address; None if there is none.
+            actor: Who ends them; None for the user.
+            but: The one that stays.
+
+        Raises:
+            Unavailable: One changed over and over. Those before it have ended.
+        """
+        async for session in every_session(self._sessions, user_id):
+            if session.id != but and session.revoked_at is None:
+                await self.end(session.id, because=because, client=client, actor=actor)
 
     async def store(self, transaction: Transaction, session: Session, *, because: str) -> None:
         """Write that a session has ended. Call `announce` after the commit.

@@ -31,9 +31,13 @@ def test_whoever_works_for_the_deployment_moves_no_money(role: Role) -> None:
     assert Permission.API_KEYS_WRITE not in ROLE_PERMISSIONS[role]
 
 
-def test_roles_are_set_by_operators_alone_and_customers_see_nobody_else() -> None:
+def test_roles_are_set_and_sessions_ended_by_operators_alone_and_customers_see_nobody_else() -> (
+    None
+):
     setters = {role for role in Role if Permission.ROLES_WRITE in ROLE_PERMISSIONS[role]}
     assert setters == {Role.OPERATOR}
+    enders = {role for role in Role if Permission.SESSIONS_END in ROLE_PERMISSIONS[role]}
+    assert enders == {Role.OPERATOR}
     others = {Permission.USERS_READ, Permission.AUDIT_READ, Permission.KYC_DECIDE}
     assert not ROLE_PERMISSIONS[Role.USER] & others
 
