@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -54,12 +55,14 @@ async def figures(guilder: GuilderProcess, name: str, having: str = "") -> dict[
 
 async def wait_for_workers(guilder: GuilderProcess, count: int) -> None:
     """Wait until so many workers tell their figures."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            with contextlib.suppress(*LOST):
-                if len(await figures(guilder, "guilder_journal_running")) == count:
-                    return
-            await asyncio.sleep(POLL_S)
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        with contextlib.suppress(*LOST):
+            if len(await figures(guilder, "guilder_journal_running")) == count:
+                return
+        assert guilder.is_running, guilder.last_words()
+        assert time.monotonic() < deadline, guilder.last_words()
+        await asyncio.sleep(POLL_S)
 
 
 async def wait_for_end(pids: list[int]) -> None:
