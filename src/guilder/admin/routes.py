@@ -9,7 +9,6 @@ from guilder.admin.errors import OwnRole
 from guilder.admin.schemas import EventAnswer, EventsAnswer, EventsQuery, PersonAnswer, RoleBody
 from guilder.admin.service import Administration
 from guilder.audit.trail import Search
-from guilder.identity.errors import CsrfRefused
 from guilder.identity.permissions import Permission, Principal, needs
 from guilder.identity.step_up import STEP_UP_ERRORS, STEP_UP_PARAMETER, given_of, step_up_of
 from guilder.kernel.errors import NotFound
@@ -87,7 +86,7 @@ async def set_role(
     "/admin/users/{user_id}/sessions",
     status_code=204,
     summary="End somebody's sessions",
-    responses=error_responses(*route_errors.READ, CsrfRefused, NotFound, *STEP_UP_ERRORS),
+    responses=error_responses(*route_errors.READ, NotFound, *STEP_UP_ERRORS),
     openapi_extra={"parameters": [STEP_UP_PARAMETER]},
 )
 async def end_user_sessions(
