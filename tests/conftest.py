@@ -1,11 +1,9 @@
 """Fixtures that every test may use: a database server for the session, and databases on it."""
 
 import os
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 
 from guilder.storage.base import Storage
 from guilder.storage.mongo.storage import MongoStorage
@@ -21,9 +19,6 @@ from tests.support.mongo import MongoServer, mongo_server
 from tests.support.outside import the_guard
 
 __all__ = ["the_guard"]
-
-# What runs in the background of one test must not write into what a command of another one prints.
-structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from guilder.cli import main
 from guilder.cli.exit_codes import ExitCode
@@ -20,7 +21,11 @@ class Command:
 
     async def run(self, *words: str) -> tuple[int, str]:
         """Return exit code and what was printed."""
-        code = await asyncio.to_thread(self._run, (*words, "--database-url", self._database.url))
+        # What runs in the background of other tests must not write into it.
+        with capture_logs():
+            code = await asyncio.to_thread(
+                self._run, (*words, "--database-url", self._database.url)
+            )
         printed = self._capsys.readouterr()
         return code, printed.out + printed.err
 
