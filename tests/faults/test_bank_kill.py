@@ -18,6 +18,8 @@ ANSWERS_PER_KILL = {"postgresql": 600, "mongodb": 300}
 RECOVERY_S = {"postgresql": 5.0, "mongodb": 10.0}
 """MongoDB's driver looks for its server again after half a second, and again; and the server reads
 its files and elects itself."""
+RUNS = 5
+"""A kill may come when nothing is between its answer and its COMMIT, in a whole run even."""
 POSTGRESQL, MONGODB = "postgresql", "mongodb"
 
 
@@ -54,6 +56,9 @@ async def test_a_planted_fault_is_found(
 ) -> None:
     if engine not in ENGINES:
         pytest.skip(f"not on {engine} in this run")
-    audit = await run_bank(engine, kills, fault=fault)
-    tell(capsys, f"{fault} on {engine}: {audit}")
-    assert shown in audit.faults
+    for _ in range(RUNS):
+        audit = await run_bank(engine, kills, fault=fault)
+        tell(capsys, f"{fault} on {engine}: {audit}")
+        if shown in audit.faults:
+            return
+    pytest.fail(f"{RUNS} runs have not shown it")

@@ -5,30 +5,19 @@ The pages of the tests are made up by the test: Chromium asks the network for no
 
 import secrets
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, Route, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route
 
 from guilder.identity.models import Session
 from guilder.storage.base import Range
 from tests.support.browser import SESSION
+from tests.support.chromium import EXECUTABLE, chromium_browser
 from tests.support.http import PASSWORD, Person, Running
 from tests.support.late_money import fund
 
-CHROMIUM = Path("/usr/bin/chromium")
 OURS = "/page-of-the-test"
-_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # It would stop scripts before they reach us, and not everybody's browser has it.
-    "--disable-features=LocalNetworkAccessChecks",
-]
 ASK = """async ([method, path, body, headers]) => {
     const answer = await fetch(path, {
         method, credentials: "include",
@@ -50,17 +39,14 @@ STRANGER = """<form id="f" method="post" enctype="text/plain"></form><script>
     };
 </script>"""
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium here")
+pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="there is no chromium on this machine")
 
 
 @pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=str(CHROMIUM), args=_OPTIONS, timeout=60_000
-        )
+    # It would stop scripts before they reach us, and not everybody's browser has it.
+    async with chromium_browser("--disable-features=LocalNetworkAccessChecks") as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture

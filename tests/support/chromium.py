@@ -5,7 +5,7 @@ import shutil
 from collections.abc import AsyncIterator
 from typing import Final
 
-from playwright.async_api import CDPSession, Page, Route, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, Route, async_playwright
 
 EXECUTABLE: Final = shutil.which("chromium") or shutil.which("chromium-browser")
 _ARGUMENTS: Final = (
@@ -27,18 +27,25 @@ _DEVICE: Final = {
 
 
 @contextlib.asynccontextmanager
-async def chromium_page() -> AsyncIterator[Page]:
-    """Lend an empty page of a browser."""
+async def chromium_browser(*arguments: str) -> AsyncIterator[Browser]:
+    """Lend a browser, started with more arguments than those every test needs."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=EXECUTABLE, args=list(_ARGUMENTS), timeout=60_000
+            executable_path=EXECUTABLE, args=[*_ARGUMENTS, *arguments], timeout=60_000
         )
         try:
-            page = await browser.new_page()
-            page.set_default_timeout(30_000)
-            yield page
+            yield browser
         finally:
             await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def chromium_page() -> AsyncIterator[Page]:
+    """Lend an empty page of a browser."""
+    async with chromium_browser() as browser:
+        page = await browser.new_page()
+        page.set_default_timeout(30_000)
+        yield page
 
 
 async def visit(page: Page, url: str, html: str) -> None:
