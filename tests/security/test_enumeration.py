@@ -6,17 +6,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
 from guilder.audit.models import AuditEvent
-from guilder.identity import contact_routes, routes
-from guilder.identity.authentication import Authenticator
 from guilder.identity.models import MailLink, OneTimeCode, Throttle
 from guilder.identity.service import IdentityService
-from guilder.middlewares import problems
 from guilder.notifications.models import Channel, Message
 from guilder.storage.base import Document, Storage
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.identity_http import identity_client
 from tests.support.letters import latest, letters
 
 EMAIL, PHONE = "payer@example.com", "+12025550123"
@@ -51,14 +48,7 @@ async def identity(storage: Storage) -> AsyncIterator[IdentityService]:
 
 @pytest.fixture
 async def client(identity: IdentityService) -> AsyncIterator[httpx2.AsyncClient]:
-    app = FastAPI()
-    problems.install(app)
-    for router in (routes.specification_router, routes.router, contact_routes.router):
-        app.include_router(router, prefix="/v1")
-    app.state.identity = identity
-    app.state.authenticator = Authenticator(identity)
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://tests/v1") as made:
+    async with identity_client(identity) as made:
         yield made
 
 

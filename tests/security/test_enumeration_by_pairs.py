@@ -11,17 +11,14 @@ from typing import Any
 
 import httpx2
 import pytest
-from fastapi import FastAPI
 
 from guilder.audit.models import AuditEvent
-from guilder.identity import contact_routes, routes
-from guilder.identity.authentication import Authenticator
 from guilder.identity.models import User
 from guilder.identity.service import IdentityService
-from guilder.middlewares import problems
 from guilder.notifications.models import Channel, Message
 from guilder.storage.base import Storage
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.identity_http import identity_client
 from tests.support.letters import latest, letters
 
 SHOWN = {"email": "owner@example.com", "phone": "+12025550123"}
@@ -135,14 +132,7 @@ class Spy:
 
 @pytest.fixture
 async def client(identity: IdentityService) -> AsyncIterator[httpx2.AsyncClient]:
-    app = FastAPI()
-    problems.install(app)
-    for router in (routes.specification_router, routes.router, contact_routes.router):
-        app.include_router(router, prefix="/v1")
-    app.state.identity = identity
-    app.state.authenticator = Authenticator(identity)
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://tests/v1") as made:
+    async with identity_client(identity) as made:
         yield made
 
 
