@@ -21,6 +21,7 @@ from tests.support.wire import LOST, Reply, Wire
 
 PATIENCE_S = 60.0
 REQUEST_TIMEOUT_S = 2
+ATTEMPTS = 4
 HANG_UPS = 500
 SLICES = 20
 SLICE = 500
@@ -85,6 +86,16 @@ async def ask(wire: Wire, payment: Payment) -> Reply:
     return await wire.ask(
         "POST", "/v1/wallet/transfer", payment.body(), **payment.payer.post(payment.key)
     )
+
+
+async def insist(guilder: GuilderProcess, payment: Payment) -> Reply:
+    """Ask again when nobody answers, as clients do: this one shouts, too, and may be so busy with
+    it that it sends its own request after the time for that is over."""
+    async with guilder.wire() as wire:
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(*LOST):
+                return await ask(wire, payment)
+        return await ask(wire, payment)
 
 
 async def send(wire: Wire, payment: Payment) -> None:
@@ -182,7 +193,7 @@ async def test_garbage_takes_neither_service_nor_memory(
     for seed in range(1, SLICES):
         shouting = asyncio.create_task(garbage(guilder, SLICE, seed=seed))
         began = loop.time()
-        replies = await town.pay(town.payments(3))
+        replies = [await insist(town.guilder, payment) for payment in town.payments(3)]
         slowest_s = max(slowest_s, loop.time() - began)
         assert {reply.status for reply in replies} == {201}
         await before

@@ -48,6 +48,24 @@ async def test_every_connection_is_pinned_and_stays_so(
             assert found == value
 
 
+async def test_a_cancellation_leaves_nothing_begun(engine: Engine) -> None:
+    """asyncpg ends the sequence with the execution; some cancellations fall before it."""
+
+    async def prepare_and_fail(error: BaseException) -> None:
+        async with engine.acquire() as connection:
+            await connection.prepare("SELECT oid FROM pg_class")
+            raise error
+
+    for error in (asyncio.CancelledError(), ValueError("unfit")):
+        with pytest.raises(type(error)):
+            await prepare_and_fail(error)
+        async with (
+            engine.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            assert await connection.fetchval("SELECT 1") == 1
+
+
 async def test_a_statement_that_takes_too_long_is_unavailable(engine: Engine) -> None:
 
     async def take_too_long() -> None:

@@ -158,6 +158,9 @@ class Engine:
                     connection.terminate()
                     await pool.expire_connections()
                     raise
+                except BaseException:
+                    await _finish_sequence(connection)
+                    raise
 
     async def close(self) -> None:
         """Close every connection, waiting a little for those in use. Safe to call twice."""
@@ -188,6 +191,22 @@ async def _leave_as_is(_connection: object) -> None:
 
     asyncpg itself has rolled back what was open before it calls this.
     """
+
+
+async def _finish_sequence(connection: "Connection") -> None:
+    """Make sure that the server has begun nothing that the next borrower would stand in.
+
+    asyncpg prepares a statement without the message that ends a sequence, which comes with its
+    execution. When a cancellation or an unfit argument lies between the two, the server is left in
+    a transaction that asyncpg does not know of: the next `BEGIN` joins it, is refused if it names
+    an isolation level, and reads the clock of the one before. Any plain statement ends it.
+    """
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("SELECT 1")
+    except (asyncpg.PostgresError, *_UNAVAILABLE):
+        connection.terminate()
 
 
 @contextlib.asynccontextmanager
