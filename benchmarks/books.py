@@ -102,6 +102,11 @@ def uniform(accounts: Sequence[UUID], number: int, size: int) -> list[Batch]:
     return [_posts(number, [(accounts[debit], accounts[credit]) for debit, credit in pairs])]
 
 
+def everybody(accounts: Sequence[UUID], number: int) -> list[Batch]:
+    """Make a batch in which each account takes part once."""
+    return [_posts(number, list(zip(accounts[::2], accounts[1::2], strict=True)))]
+
+
 def hot(accounts: Sequence[UUID], number: int, size: int) -> list[Batch]:
     """Make a batch in which everybody pays the first account."""
     choose = random.Random(number)
