@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import structlog
 
 from guilder.audit.trail import AuditTrail
-from guilder.identity import rules
 from guilder.identity.addresses import Addresses, Contact
 from guilder.identity.authentication import Principal
-from guilder.identity.claims import holds, is_verified
+from guilder.identity.claims import holds
 from guilder.identity.config import IdentityConfig
 from guilder.identity.devices import NO_DEVICE, Device, Devices
+from guilder.identity.directory import Directory
 from guilder.identity.errors import PasswordChecksBusy, Unauthenticated
 from guilder.identity.factor_parts import factor_parts
 from guilder.identity.factors.passkey_parts import passkey_parts
@@ -32,7 +32,7 @@ from guilder.kernel.clock import Clock
 from guilder.kernel.errors import InvalidRequest
 from guilder.kernel.ids import UserId
 from guilder.ledger.background import BackgroundTask
-from guilder.notifications.outbox import Channel, Outbox
+from guilder.notifications.outbox import Outbox
 from guilder.storage.base import Storage
 from guilder.vault.vault import Vault
 
@@ -45,6 +45,7 @@ class IdentityService:
     """Who somebody is.
 
     Attributes:
+        directory: Finds people by what they are reached by.
         throttles: Slows down whoever guesses at passwords, codes and factors.
         codes: One-time codes that people type.
         links: Tokens of links in messages.
@@ -93,8 +94,12 @@ class IdentityService:
         self._audit = audit or AuditTrail(storage, clock=clock)
         self._users = storage.documents(User)
         self._clock = clock
-        self._is_verified_required = config.verified_contact_required
         self._addresses = Addresses(vault)
+        self.directory = Directory(
+            storage,
+            addresses=self._addresses,
+            is_verified_required=config.verified_contact_required,
+        )
         self._passwords = Passwords(config)
         self.throttles = throttles_of(config, storage, clock)
         self.codes, self.links = codes_of(config, storage, clock)
@@ -345,26 +350,14 @@ class IdentityService:
 
         Where contacts have to be verified, one that is not finds nobody.
         """
-        normal = rules.normal_email(email)
-        if normal is None:
-            return None
-        key = self._addresses.email_key(normal)
-        return self._shown(await self._users.find_one({"email_key": key}), Channel.EMAIL)
+        return (await self.directory.by_emails((email,))).get(email)
 
     async def find_by_phone(self, phone: str) -> User | None:
         """Return the user with that number, in whatever way it is written.
 
         As with an address.
         """
-        normal = rules.normal_phone(phone)
-        if normal is None:
-            return None
-        key = self._addresses.phone_key(normal)
-        return self._shown(await self._users.find_one({"phone_key": key}), Channel.SMS)
-
-    def _shown(self, user: User | None, channel: Channel) -> User | None:
-        counts = user is not None and (is_verified(user, channel) or not self._is_verified_required)
-        return user if counts else None
+        return (await self.directory.by_phones((phone,))).get(phone)
 
     def contact(self, *, email: str | None, phone: str | None) -> Contact:
         """Return whom a request names, by address or by number as typed.

@@ -80,6 +80,14 @@ class Collection(Protocol[D]):
     async def find_one(self, equal: Mapping[str, Scalar]) -> D | None:
         """Return the document that a unique index has under the values of all its fields."""
 
+    async def find_many(self, field: str, values: Sequence[str]) -> dict[str, D]:
+        """Return the documents that the unique index of one field has under these values, by value.
+
+        Args:
+            field: It alone is a unique index, and its values are text.
+            values: Any number; those that no document has are left out.
+        """
+
     async def page(
         self,
         equal: Mapping[str, Scalar],

@@ -6,7 +6,7 @@ A query that no index serves would read the whole collection, so it is refused.
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
@@ -47,6 +47,13 @@ class Indexes:
         """Refuse the look-up of one document unless a unique index has exactly these fields."""
         served = any(set(fields) == set(equal) for fields in self.unique)
         check(served, f"{self.name}: no unique index has exactly the fields {sorted(equal)}")
+
+    def check_find_many(self, field: str, values: Sequence[str]) -> None:
+        """Refuse the look-up of many unless a unique index has that field alone, of text."""
+        self.check_find_one({field: ""})
+        check(self.kinds[field] is str, f"{self.name}: {field} is no text")
+        for value in values:
+            checked_scalar(value, str)
 
     def check_page(self, equal: Mapping[str, Scalar], within: Range | None, limit: int) -> Fields:
         """Refuse a page that would have to sort or to read the whole collection.

@@ -15,18 +15,24 @@ class Recipient(Struct, frozen=True, kw_only=True):
     wallet_id: str | None = None
 
 
+async def find_recipients(
+    identity: IdentityService, recipients: Collection[Recipient]
+) -> dict[Recipient, WalletId]:
+    """Return whose wallets are meant, in two queries at most; those that nobody is are left out.
+
+    A wallet's id is taken as it is: it need not exist.
+    """
+    emails = {each.email for each in recipients if each.wallet_id is None and each.email}
+    ...
+
+
 async def find_recipient(identity: IdentityService, recipient: Recipient) -> WalletId:
     """Return whose wallet is meant. A wallet's id is taken as it is: it need not exist.
 
     Raises:
         RecipientNotFound: Nobody has that address.
     """
-    if recipient.wallet_id is not None:
-        return WalletId(recipient.wallet_id)
-    if recipient.email is not None:
-        user = await identity.find_by_email(recipient.email)
-    else:
-        user = await identity.find_by_phone(recipient.phone or "")
-    if user is None:
+    found = await find_recipients(identity, (recipient,))
+    if recipient not in found:
         raise RecipientNotFound
-    return user.wallet_id
+    return found[recipient]

@@ -5,7 +5,7 @@ compare them. Every other field is kept as JSON text: whatever keys a user chose
 dollar signs, never mean anything to the database. Field names come only from a model's class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Generic
 
@@ -104,6 +104,11 @@ class DocumentShape(Generic[D]):
         """Write the look-up of one document. Some unique index must have exactly these fields."""
         self._declared.check_find_one(equal)
         return self._equal(equal)
+
+    def find_many(self, field: str, values: Sequence[str]) -> Body:
+        """Write the look-up of many. Some unique index must have exactly this field."""
+        self._declared.check_find_many(field, values)
+        return {field: {"$in": list(values), "$type": self._type(field)}}
 
     def page(
         self,

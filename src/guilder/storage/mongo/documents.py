@@ -107,6 +107,13 @@ class MongoCollection(Generic[D]):
         """Return the document that a unique index has under these values (all its fields)."""
         return await self._find_one(self._shape.find_one(equal))
 
+    async def find_many(self, field: str, values: Sequence[str]) -> dict[str, D]:
+        """Return the documents that the unique index of one field has under these values."""
+        if not values:
+            return {}
+        found = await self._find(self._shape.find_many(field, values))
+        return {getattr(document, field): document for document in found}
+
     async def page(
         self,
         equal: Mapping[str, Scalar],

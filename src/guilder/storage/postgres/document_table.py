@@ -153,6 +153,14 @@ class DocumentTable:  # sql: ours, names that a model declares
         self._add_equal(equal, conditions, parameters)
         return Query(self._select + " AND ".join(conditions), tuple(parameters))
 
+    def find_many(self, field: str, values: Sequence[str]) -> Query:
+        """Write the look-up of many. Some unique index must have exactly this field."""
+        self._declared.check_find_many(field, values)
+        # One value that the database cannot even be asked for must not hide the others.
+        stored = [value for value in values if "\0" not in value]
+        sql = f"{self._select}{self._columns[field].expression} = ANY($1::text[])"
+        return Query(sql, (stored,))
+
     def page(
         self,
         equal: Mapping[str, Scalar],

@@ -57,6 +57,13 @@ class PostgresCollection(Generic[D]):
         """Return the document that a unique index has under these values (all its fields)."""
         return await self._fetch_one(self._table.find_one(equal))
 
+    async def find_many(self, field: str, values: Sequence[str]) -> dict[str, D]:
+        """Return the documents that the unique index of one field has under these values."""
+        if not values:
+            return {}
+        found = await self._fetch(self._table.find_many(field, values))
+        return {getattr(document, field): document for document in found}
+
     async def page(
         self,
         equal: Mapping[str, Scalar],
