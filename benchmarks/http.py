@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import contextlib
 import multiprocessing
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ import httpx2
 
 from benchmarks.engines import POSTGRESQL, Engines, Lender
 from benchmarks.load import Payer, Result, run_load
+from benchmarks.processor import SERVERS, used_by_command, used_by_family
 from benchmarks.report import percentile, report
 from benchmarks.rounds import Rounds
 from benchmarks.server import fsync_ms, reachable_directory
@@ -49,10 +51,19 @@ class _Load:
     tps: Rounds = field(default_factory=Rounds)
     latencies_ms: list[float] = field(default_factory=list)
     errors: int = 0
+    client_us: Rounds = field(default_factory=Rounds)
+    guilder_us: Rounds = field(default_factory=Rounds)
+    database_us: Rounds = field(default_factory=Rounds)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Result, *, guilder_s: float, database_s: float) -> None:
         done = result.statuses[201]
         self.tps.add(done / result.seconds)
+        for used, seconds in (
+            (self.client_us, result.processor_s),
+            (self.guilder_us, guilder_s),
+            (self.database_us, database_s),
+        ):
+            used.add(seconds * 1_000_000 / max(done, 1))
         self.latencies_ms += result.latencies_ms
         self.errors += sum(result.statuses.values()) - done
 
@@ -69,7 +80,7 @@ class _Site:
     many: _Load = field(default_factory=lambda: _Load("http_transfers", CONNECTIONS))
     one: _Load = field(default_factory=lambda: _Load("http_single", 1))
 
-    def guilder(self) -> contextlib.AbstractContextManager[object]:
+    def guilder(self) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
         """Run Guilder as long as the block lasts."""
         # One process is the default, which needs no setting.
         workers = {"workers": str(self.workers)} if self.workers > 1 else {}
@@ -86,11 +97,23 @@ class _Site:
 
     async def measure(self) -> None:
         """Take one round: many connections, and one where one process serves."""
-        with self.guilder():
+        with self.guilder() as process:
             await _load(self.payers, WARM_UP_S)
-            self.many.add(await _load(self.payers, SECONDS))
+            await self._measure(self.many, process, self.payers, SECONDS)
             if self.workers == 1:
-                self.one.add(await _load(self.payers[:2], SINGLE_S, connections=1))
+                await self._measure(self.one, process, self.payers[:2], SINGLE_S)
+
+    async def _measure(
+        self, load: _Load, process: subprocess.Popen[bytes], payers: list[Payer], seconds: float
+    ) -> None:
+        server = SERVERS[self.engine]
+        before = used_by_family(process.pid), used_by_command(server)
+        result = await _load(payers, seconds, connections=load.connections)
+        load.add(
+            result,
+            guilder_s=used_by_family(process.pid) - before[0],
+            database_s=used_by_command(server) - before[1],
+        )
 
 
 async def http(engines: Engines, *, rounds: int, workers: Sequence[int] = WORKERS) -> None:
@@ -148,6 +171,9 @@ def _report(sites: Sequence[_Site], pgbench: Rounds, *, fsync: float) -> None:
                 **_beside(site, load, pgbench, postgresql=first[load.name]),
                 p50_ms=percentile(load.latencies_ms, 0.50),
                 p99_ms=percentile(load.latencies_ms, 0.99),
+                guilder_us=load.guilder_us.median,
+                database_us=load.database_us.median,
+                client_us=load.client_us.median,
                 errors=load.errors,
                 fsync_ms=fsync,
             )

@@ -5,11 +5,13 @@ drifts drifts for all of them.
 """
 
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 from benchmarks import books
 from benchmarks.books import OpenBook, open_book
 from benchmarks.engines import POSTGRESQL, Engines, Lender
+from benchmarks.processor import SERVERS, used_by_command
 from benchmarks.report import report
 from benchmarks.rounds import Rounds
 from benchmarks.server import PGBENCH_CLIENTS
@@ -33,6 +35,8 @@ class _Case:
     size: int
     tps: Rounds = field(default_factory=Rounds)
     pgbench: Rounds = field(default_factory=Rounds)
+    guilder_us: Rounds = field(default_factory=Rounds)
+    database_us: Rounds = field(default_factory=Rounds)
     _number: int = 0
 
     async def post(self) -> float:
@@ -41,7 +45,16 @@ class _Case:
         while len(batches) < BATCHES[self.lender.engine]:
             batches += _MAKERS[self.name](self.book.accounts, self._number, self.size)
             self._number += 1
-        return await self.book.post(batches)
+        server = SERVERS[self.lender.engine]
+        before = time.process_time(), used_by_command(server)
+        tps = await self.book.post(batches)
+        after = time.process_time(), used_by_command(server)
+        transfers = sum(map(len, batches))
+        for used, first, last in zip(
+            (self.guilder_us, self.database_us), before, after, strict=True
+        ):
+            used.add((last - first) * 1_000_000 / transfers)
+        return tps
 
 
 async def ledger(
@@ -88,6 +101,8 @@ def _report(cases: list[_Case]) -> None:
             batch=case.size,
             rounds=len(case.tps.values),
             **case.tps.figures("tps"),
+            guilder_us=case.guilder_us.median,
+            database_us=case.database_us.median,
             **(_beside_pgbench(case, medians) if case.pgbench.values else _beside(case, medians)),
         )
 

@@ -25,9 +25,15 @@ class Payer:
 
 @dataclass
 class Result:
-    """What came back. `latencies_ms` only of answers that were 201."""
+    """What came back. `latencies_ms` only of answers that were 201.
+
+    Args:
+        seconds: How long it took.
+        processor_s: What the client used of the processor meanwhile.
+    """
 
     seconds: float = 0.0
+    processor_s: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -113,8 +119,10 @@ async def _run(
         make = functools.partial(_Client, payer, others, result)
         _, client = await loop.create_connection(make, host, port)
         clients.append(client)
+    used = time.process_time()
     await asyncio.sleep(seconds)
     result.seconds = time.perf_counter() - started
+    result.processor_s = time.process_time() - used
     for client in clients:
         client.is_stopping = True
     async with asyncio.timeout(30):

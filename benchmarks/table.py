@@ -89,6 +89,9 @@ _CONDITIONS = {
     "start": "{} start",
     "p50_ms": "p50 {} ms",
     "p99_ms": "p99 {} ms",
+    "guilder_us": "processor: Guilder {} µs",
+    "database_us": "database {} µs",
+    "client_us": "client {} µs",
 }
 
 

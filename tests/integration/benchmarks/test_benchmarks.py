@@ -70,6 +70,7 @@ async def test_the_ledger_is_compared_with_pgbench_and_mongodb_with_postgresql(
         assert (first["batch"], first["accounts"], first["rounds"]) == (20, 30, 2)
         assert first["ratio"] == pytest.approx(first["tps"] / PGBENCH_TPS, abs=0.002)
         assert first["tps_min"] <= first["tps"] <= first["tps_max"]
+        assert first["guilder_us"] >= 0 <= first["database_us"]
         assert second["postgresql_tps"] == first["tps"]
         assert second["ratio"] == pytest.approx(second["tps"] / first["tps"], abs=0.002)
     assert not lines
