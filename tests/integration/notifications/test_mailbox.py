@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from guilder.notifications.mailbox import LIFE, Mailbox
 from guilder.notifications.models import MODELS, Channel, MailboxLetter
 from guilder.storage.base import Storage
 from tests.support.asgi import answer, scope_of
-from tests.support.http import Running
+from tests.support.databases import Database
+from tests.support.http import Running, running, settings_for
 from tests.support.identity import HandClock, quick_vault
 from tests.support.mail_server import mail_server
 from tests.support.messages import FROM, SAMPLES, letter
@@ -110,7 +112,8 @@ async def test_production_has_none(start: Start) -> None:
         assert other.app.state.mailbox is None
 
 
-async def test_what_is_set_up_is_sent_and_not_shown(start: Start) -> None:
+async def test_what_is_set_up_is_sent_and_not_shown(database: Database, tmp_path: Path) -> None:
+    """On a database of its own: whichever Guilder takes a message first sends it in its way."""
     async with mail_server() as server, sms_company() as company:
         ways = {
             "smtp_host": "127.0.0.1",
@@ -121,8 +124,10 @@ async def test_what_is_set_up_is_sent_and_not_shown(start: Start) -> None:
             "sms_auth_token": TOKEN,
             "sms_from": "+12025550100",
             "sms_api_url": f"http://127.0.0.1:{company.port}",
+            "database_url": database.url,
+            "database_owner_url": database.owner_url,
         }
-        async with start(**ways) as other:
+        async with running(**settings_for(tmp_path, **ways)) as other:
             await put(other, "sent@example.com", "sign_in_code")
             await put(other, "+12025550199", "sign_in_code")
             async with asyncio.timeout(60):
