@@ -1,5 +1,9 @@
-"""Reads the body of a hot route: what the framework does for the others, in a tenth of the time."""
+"""Reads the body of a route that leaves nothing of it to the framework: one that is hot, or large.
 
+It takes a tenth of the time.
+"""
+
+import asyncio
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -21,9 +25,22 @@ async def read_json(request: Request, model: type[M]) -> M:
         Malformed: It is not unambiguous JSON.
         InvalidRequest: Its fields are not as declared.
     """
+    return _parsed(await _json_bytes(request), model)
+
+
+async def read_large_json(request: Request, model: type[M]) -> M:
+    """Do as `read_json` does, on a thread: megabytes take long, and others are served meanwhile."""
+    return await asyncio.to_thread(_parsed, await _json_bytes(request), model)
+
+
+async def _json_bytes(request: Request) -> bytes:
     body = await request.body()
     if not is_json(request.headers):
         raise UnsupportedMediaType("Send the body as application/json.")
+    return body
+
+
+def _parsed(body: bytes, model: type[M]) -> M:
     check_json(body)
     try:
         return model.model_validate_json(body)

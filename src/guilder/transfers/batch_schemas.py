@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from guilder.kernel.errors import GuilderError
 from guilder.kernel.ids import WalletId
+from guilder.storage.turns import in_turns
 from guilder.transfers.batches import ITEMS_MAX, Result
 from guilder.transfers.schemas import TransferDetails, TransferOrder
 
@@ -106,7 +107,7 @@ class BatchAnswer(BaseModel):
     items: list[ItemAnswer]
 
     @classmethod
-    def of(
+    async def of(
         cls,
         results: Sequence[Result],
         *,
@@ -115,7 +116,7 @@ class BatchAnswer(BaseModel):
         dry_run: bool = False,
     ) -> "BatchAnswer":
         """Return the results. The same for every retry of what was completed whole."""
-        items = [ItemAnswer.of(result, sender=sender) for result in results]
+        items = [ItemAnswer.of(result, sender=sender) async for result in in_turns(results)]
         completed = sum(item.error is None for item in items)
         return cls(
             dry_run=dry_run,

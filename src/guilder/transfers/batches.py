@@ -1,8 +1,7 @@
 """Many transfers of one sender in one request: each for itself, or all of them or none."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -15,10 +14,11 @@ from guilder.kernel.currency import UnknownCurrency, currency
 from guilder.kernel.errors import GuilderError, NotFound
 from guilder.kernel.ids import WalletId, derived_uuid
 from guilder.ledger.errors import AccountClosed, GroupFailed, IdempotencyKeyReused
-from guilder.ledger.journal import Journal
+from guilder.ledger.journal import BATCH_MAX, Journal
 from guilder.ledger.models import Outcome, TransferRequest, Verdict
 from guilder.ledger.preview import preview
 from guilder.storage.records import Account, Transfer
+from guilder.storage.turns import in_turns
 from guilder.transfers.service import (
     Instruction,
     transfer_id_of,
@@ -26,10 +26,11 @@ from guilder.transfers.service import (
 )
 from guilder.wallets.errors import RecipientNotFound
 from guilder.wallets.limits import NO_LIMITS, LimitSource, refused
-from guilder.wallets.recipients import Recipient, find_recipient
+from guilder.wallets.recipients import find_recipients
 from guilder.wallets.service import WalletService
 
-ITEMS_MAX = 1_000
+ITEMS_MAX = BATCH_MAX
+"""As many as the journal takes at once."""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -123,18 +124,20 @@ class TransferBatches:
         asked: Sequence[TransferRequest | GuilderError],
         outcomes: Mapping[UUID, Outcome],
     ) -> list[Result]:
-        has_errors = any(isinstance(each, GuilderError) for each in asked)
-        known = await self._known(sender, items) if has_errors else {}
+        doubtful = [
+            item for item, each in zip(items, asked, strict=True) if isinstance(each, GuilderError)
+        ]
+        known = await self._known(sender, doubtful) if doubtful else {}
         return [
             self._result(item.key, outcomes[each.id])
             if isinstance(each, TransferRequest)
             else _refused_or_known(item, each, known.get(item.key))
-            for item, each in zip(items, asked, strict=True)
+            async for item, each in in_turns(zip(items, asked, strict=True))
         ]
 
     async def _known(self, sender: Principal, items: Sequence[Instruction]) -> dict[str, Transfer]:
         """Return what the journal has under the items' keys."""
-        ids = {transfer_id_of(sender, item.key): item.key for item in items}
+        ids = {transfer_id_of(sender, each.key): each.key async for each in in_turns(items)}
         found = await self._journal.book.transfers(list(ids))
         return {ids[transfer_id]: transfer for transfer_id, transfer in found.items()}
 
@@ -143,17 +146,15 @@ class TransferBatches:
     ) -> list[TransferRequest | GuilderError]:
         """Return what to ask for each item, or why it cannot be asked for."""
         group_id = None if group is None else derived_uuid("batch", sender.user_id, group)
-        wallets = await self._find_all({item.recipient for item in items})
+        wallets = await find_recipients(self._identity, {item.recipient for item in items})
         limits = await self._limits.current(sender.wallet_id)
         asked: list[TransferRequest | GuilderError] = []
-        for item in items:
-            to = wallets[item.recipient]
+        async for item in in_turns(items):
+            # No wallet has an empty id: nobody's is refused like one that there is not.
+            to = wallets.get(item.recipient, WalletId(""))
             try:
                 currency(item.currency)
-                # No wallet has an empty id: nobody's is refused like one that there is not.
-                request = transfer_request(
-                    sender, item, to=to or WalletId(""), limits=limits, group_id=group_id
-                )
+                request = transfer_request(sender, item, to=to, limits=limits, group_id=group_id)
             except UnknownCurrency as error:
                 asked.append(error)
             except NotFound:
@@ -176,16 +177,6 @@ class TransferBatches:
             else each
             for each in asked
         ]
-
-    async def _find_all(self, recipients: Iterable[Recipient]) -> dict[Recipient, WalletId | None]:
-        async def find(recipient: Recipient) -> WalletId | None:
-            try:
-                return await find_recipient(self._identity, recipient)
-            except RecipientNotFound:
-                return None
-
-        known = list(recipients)
-        return dict(zip(known, await asyncio.gather(*map(find, known)), strict=True))
 
     async def _missing(
         self, sender: Principal, requests: Sequence[TransferRequest]

@@ -30,7 +30,10 @@ from guilder.middlewares.idempotency import (
     idempotency_key,
     request_fingerprint,
 )
+from guilder.middlewares.json_body import read_large_json
+from guilder.middlewares.openapi import body_schema
 from guilder.middlewares.problems import error_responses
+from guilder.storage.turns import in_turns
 from guilder.transfers.batch_schemas import BatchAnswer, BatchBody
 from guilder.transfers.batches import TransferBatches
 from guilder.transfers.routes import confirm, transfers_of
@@ -141,16 +144,18 @@ async def create_transfer(
     BATCH_PATH,
     summary="Send many transfers",
     response_model=BatchAnswer,
-    openapi_extra={"parameters": [KEY_PARAMETER, STEP_UP_PARAMETER]},
+    openapi_extra={
+        "parameters": [KEY_PARAMETER, STEP_UP_PARAMETER],
+        "requestBody": body_schema(BatchBody),
+    },
     responses=error_responses(*_MONEY, *STEP_UP_ERRORS),
 )
 async def create_batch(
-    body: BatchBody,
     request: Request,
     principal: Annotated[Principal, needs(Permission.TRANSFERS_WRITE)],
     query: Annotated[TransferQuery, Query()],
 ) -> Response:
-    """Send up to 1,000 transfers at once, in order, and tell what became of each.
+    """Send up to 8,192 transfers at once, in order, and tell what became of each.
 
     Every item has a key of its own and is the same transfer as if sent alone to `POST /transfers`
     under that key: retries of a batch, or of its items, move nothing twice. `independent` items
@@ -163,7 +168,8 @@ async def create_batch(
     """
     key, secret = idempotency_key(request), fingerprint_key(request)
     batches = batches_of(request)
-    items = [_instruction(item, key=item.key, secret=secret) for item in body.items]
+    body = await read_large_json(request, BatchBody)
+    items = [_instruction(item, key=item.key, secret=secret) async for item in in_turns(body.items)]
     if not query.dry_run:
         await confirm_batch(request, principal, items, key=key, mode=body.mode)
     results = await (batches.preview if query.dry_run else batches.send)(
@@ -171,7 +177,7 @@ async def create_batch(
         items,
         group=key if body.mode == "atomic" else None,
     )
-    answer = BatchAnswer.of(
+    answer = await BatchAnswer.of(
         results, mode=body.mode, sender=principal.wallet_id, dry_run=query.dry_run
     )
     is_replayed = not query.dry_run and all(result.is_replayed for result in results)

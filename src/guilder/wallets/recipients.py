@@ -1,5 +1,7 @@
 """Who is meant by an e-mail address, a phone number or a wallet's id."""
 
+from collections.abc import Collection
+
 from msgspec import Struct
 
 from guilder.identity.service import IdentityService
@@ -22,8 +24,22 @@ async def find_recipients(
 
     A wallet's id is taken as it is: it need not exist.
     """
-    emails = {each.email for each in recipients if each.wallet_id is None and each.email}
-    ...
+    by_email = await identity.directory.by_emails(
+        {each.email for each in recipients if each.email is not None}
+    )
+    by_phone = await identity.directory.by_phones(
+        {each.phone for each in recipients if each.phone is not None}
+    )
+    found: dict[Recipient, WalletId] = {}
+    for each in recipients:
+        user = by_phone.get(each.phone or "")
+        if each.email is not None:
+            user = by_email.get(each.email)
+        if each.wallet_id is not None:
+            found[each] = WalletId(each.wallet_id)
+        elif user is not None:
+            found[each] = user.wallet_id
+    return found
 
 
 async def find_recipient(identity: IdentityService, recipient: Recipient) -> WalletId:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -263,6 +264,44 @@ async def test_find_one_takes_the_fields_in_any_order(parcels: Collection[Parcel
     written = parcel(street="Kade", number=7)
     await parcels.insert(written)
     assert await parcels.find_one({"number": 7, "street": "Kade"}) == written
+
+
+async def test_many_are_found_by_their_values(parcels: Collection[Parcel]) -> None:
+    written = [parcel(label=label) for label in ("a", "A", "\u00e9", "x'); --", "$ne")]
+    for each in [*written, parcel(label=None), parcel(label="another")]:
+        await parcels.insert(each)
+    wanted = [each.label or "" for each in written]
+    missing = [f"none {number}" for number in range(10_000)]
+    found = await parcels.find_many("label", [*missing, *wanted, wanted[0], "None", "", "a\x00b"])
+    assert found == {each.label: each for each in written}
+    assert await parcels.find_many("label", missing) == {}
+    assert await parcels.find_many("label", []) == {}
+
+
+async def test_many_are_found_in_a_transaction(
+    storage: Storage, parcels: Collection[Parcel]
+) -> None:
+    async with storage.transaction() as transaction:
+        written = parcel(label="mine")
+        inside = transaction.documents(Parcel)
+        await inside.insert(written)
+        assert await inside.find_many("label", ["mine", "none"]) == {"mine": written}
+        assert await parcels.find_many("label", ["mine"]) == {}
+
+
+@pytest.mark.parametrize("field", ["name", "street", "number", "id", "notes"])
+async def test_find_many_needs_a_unique_index_of_that_field_alone(
+    parcels: Collection[Parcel], field: str
+) -> None:
+    with pytest.raises(InvariantViolation, match="no unique index"):
+        await parcels.find_many(field, ["a"])
+
+
+@pytest.mark.parametrize("value", [None, 1, {"$ne": None}, ["a"]])
+async def test_find_many_takes_texts_alone(parcels: Collection[Parcel], value: Any) -> None:
+    await parcels.insert(parcel(label="a"))
+    with pytest.raises(InvariantViolation):
+        await parcels.find_many("label", ["a", value])
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ async def test_the_declared_indexes_serve_filter_and_order(
     page = {"after": None, "descending": True, "limit": 25}
     queries = [
         table.find_one({"street": "Kade", "number": 1}),
+        table.find_many("label", ["a", "b"]),
         table.page({}, within=None, **page),  # type: ignore[arg-type]
         table.page({"name": "a"}, within=None, **page),  # type: ignore[arg-type]
         table.page({"size": "small"}, within=Range(field="sent_at"), **page),  # type: ignore[arg-type]

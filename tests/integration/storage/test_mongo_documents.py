@@ -76,6 +76,7 @@ async def test_the_declared_indexes_serve_filter_and_order(
     queries = [
         (shape.find_one({"street": "Kade", "number": 1}), None),
         (shape.find_one({"label": "a"}), None),
+        (shape.find_many("label", ["a", "b"]), None),
         shape.page({}, within=None, **page),  # type: ignore[arg-type]
         shape.page({"name": "a"}, within=None, **page),  # type: ignore[arg-type]
         shape.page({"size": "small"}, within=Range(field="sent_at"), **page),  # type: ignore[arg-type]

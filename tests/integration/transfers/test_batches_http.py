@@ -4,7 +4,10 @@ import asyncio
 
 import pytest
 
+from guilder.identity.claims import unclaimed
+from guilder.identity.models import User
 from guilder.ledger.errors import GroupFailed
+from guilder.notifications.models import Channel
 from tests.support.http import Person, Running
 from tests.support.spenders import (
     Json,
@@ -99,18 +102,21 @@ async def test_no_item_twice(guilder: Running, mode: str) -> None:
     assert await balance(payer) == stands(70 if mode == "atomic" else 65)
 
 
-async def test_a_thousand(guilder: Running) -> None:
-    payer, payee = await pair(guilder, 1_000)
-    items = [order(payee, description="x" * 100) for _ in range(1_000)]
-    answer = await payer.post(PATH, batch("atomic", *items))
-    assert (answer.status_code, answer.json()["completed"]) == (200, 1_000)
-    assert await balance(payee) == stands(1_000)
-    over = await payer.post(PATH, batch("atomic", *items, order(payee)))
-    assert code_of(over) == (422, "invalid")
-    padded = await payer.post(PATH, batch("atomic", order(payee, description="x" * 1_100_000)))
-    assert code_of(padded) == (413, "body_too_large")
-    elsewhere = await payer.post("/v1/transfers", order(payee, description="x" * 70_000))
-    assert code_of(elsewhere) == (413, "body_too_large")
+@pytest.mark.parametrize("mode", ["atomic", "independent"])
+async def test_what_was_sent_stays_sent_when_the_recipient_has_moved_on(
+    guilder: Running, mode: str
+) -> None:
+    payer, payee = await pair(guilder)
+    to = {"email": payee.user["email"]}
+    body = batch(mode, order(payee, 10, to=to), order(payee, 20))
+    first = await payer.post(PATH, body, key="k")
+    assert verdicts(first.json()) == ["completed", "completed"]
+    users = guilder.app.state.storage.documents(User)
+    await users.replace(unclaimed(await users.get(payee.user["id"]), Channel.EMAIL))
+    same_again(first, await payer.post(PATH, body, key="k"))
+    changed = batch(mode, order(payee, 11, to=to), order(payee, 20))
+    assert verdicts((await payer.post(PATH, changed)).json())[0] == "idempotency_key_reused"
+    assert await balance(payer) == stands(70)
 
 
 async def test_what_is_no_batch(guilder: Running) -> None:

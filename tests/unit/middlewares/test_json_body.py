@@ -1,12 +1,14 @@
 """The hot path's own reader of bodies is as strict as the framework's."""
 
+import threading
+
 import pytest
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from starlette.requests import Request
 
 from guilder.kernel.errors import InvalidRequest, Malformed
 from guilder.middlewares.errors import UnsupportedMediaType
-from guilder.middlewares.json_body import read_json
+from guilder.middlewares.json_body import read_json, read_large_json
 
 
 class Order(BaseModel):
@@ -87,3 +89,32 @@ async def test_what_is_not_as_declared(body: bytes, pointer: str, code: str) -> 
         await read_json(request_with(body), Order)
     (field,) = caught.value.fields
     assert (field.pointer, field.code) == (pointer, code)
+
+
+async def test_a_large_body_is_read_beside_the_event_loop() -> None:
+    class Watched(Order):
+        @model_validator(mode="after")
+        def _is_elsewhere(self) -> "Watched":
+            threads.append(threading.current_thread())
+            return self
+
+    threads: list[threading.Thread] = []
+    read = await read_large_json(request_with(b'{"amount": 5}'), Watched)
+    assert read.amount == 5
+    (thread,) = threads
+    assert thread is not threading.current_thread()
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "error"),
+    [
+        (b'{"amount": 5}', "text/plain", UnsupportedMediaType),
+        (b'{"amount": 5, "amount": 6}', "application/json", Malformed),
+        (b'{"amount": "5"}', "application/json", InvalidRequest),
+    ],
+)
+async def test_a_large_body_is_refused_like_others(
+    body: bytes, media_type: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await read_large_json(request_with(body, media_type), Order)

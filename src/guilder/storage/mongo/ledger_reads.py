@@ -30,6 +30,10 @@ from guilder.storage.mongo.ledger_shapes import (
 )
 from guilder.storage.mongo.translate import translate_errors
 from guilder.storage.records import Account, Counter, Head, Hold, Leg, Total, TotalBy, Transfer
+from guilder.storage.turns import in_turns
+
+_AT_A_TIME = 1_000
+"""Documents of one answer: reading more of them from the wire would hold others up."""
 
 
 class MongoReads:
@@ -55,10 +59,11 @@ class MongoReads:
                 session=self._session,
                 sort=order,
                 limit=limit,
-                batch_size=limit or 10_000,
+                batch_size=limit or _AT_A_TIME,
                 max_time_ms=READ_TIMEOUT_MS,
             )
-            return [shape(body) for body in await to_the_end(cursor.to_list())]
+            found = await to_the_end(cursor.to_list())
+            return [shape(body) async for body in in_turns(found)]
 
     def _collection(self, kind: str) -> AsyncCollection[Body]:
         collection = self._engine.database[f"{self._prefix}_{kind}"]
