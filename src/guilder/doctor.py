@@ -16,6 +16,7 @@ from guilder.doctor_rules import (
     error,
     messages,
     outside,
+    staff,
     step_up,
     warning,
 )
@@ -313,6 +314,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     _proxies,
     messages,
     outside,
+    staff,
     step_up,
     _misspelt,
 )

@@ -111,6 +111,16 @@ def outside(settings: Settings) -> Findings:
                 yield warning("oidc_providers", problem, "Give the issuer's https address.")
 
 
+def staff(settings: Settings) -> Findings:
+    """A password alone opens nobody else's account."""
+    if settings.environment == "production" and not settings.staff_second_factor_required:
+        yield error(
+            "staff_second_factor_required",
+            "Whoever has an operator's password can set roles, and read who everybody is.",
+            "Set GUILDER_STAFF_SECOND_FACTOR_REQUIRED=true.",
+        )
+
+
 def step_up(settings: Settings) -> Findings:
     """Whoever steals a session must not be able to empty a wallet with it."""
     if settings.environment != "production":

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 _WEEK_S = 604_800
+_HALF_A_DAY_S = 43_200
 
 
 class SessionSettings(BaseSettings):
@@ -31,6 +32,18 @@ class SessionSettings(BaseSettings):
         ge=60,
         le=31_536_000,
         description="Life of a session, however much it is used: 30 days by default.",
+    )
+    staff_session_ttl_s: int = Field(
+        default=_HALF_A_DAY_S,
+        ge=60,
+        le=31_536_000,
+        description="The same for support, operators and auditors, where it is less: 12 hours by "
+        "default.",
+    )
+    staff_second_factor_required: bool = Field(
+        default=True,
+        description="Staff use their rights over other people only in a session that was opened "
+        "with a second factor. Turn it off on your own machine only.",
     )
     session_idle_s: int = Field(
         default=_WEEK_S,

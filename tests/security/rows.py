@@ -64,7 +64,7 @@ ROWS: Final[dict[int, Row]] = {
     30: Row("changes of credentials ask again", ("6.2.3", "7.5.1")),
     31: Row("guessing is slowed down", ("6.3.1",)),
     32: Row("there are no default accounts", ("6.3.2",)),
-    33: Row("second factors and passkeys are offered", ("6.3.3",)),
+    33: Row("second factors and passkeys are offered, and the console asks for one", ("6.3.3",)),
     34: Row("the user is told", ("6.3.5", "6.3.7")),
     35: Row("nothing tells who is known", ("6.3.8",)),
     36: Row("a mail is no second factor", ("6.3.6",)),

@@ -19,6 +19,7 @@ from guilder.identity.permissions import (
     RouteAccess,
     access_of,
 )
+from guilder.identity.roles import STAFF_ONLY
 from guilder.kernel.ids import new_id
 from tests.support.authorization_objects import MAKERS, there_is
 from tests.support.authorization_table import TABLE, Row, row_of
@@ -33,7 +34,7 @@ MASS = {
     "kyc_level": "full",
 }
 """ASVS 15.3.3, T21: what nobody sets by naming it."""
-STEP_UP = "step_up_required"
+WITHOUT_FACTOR = "signed_in_without_second_factor"
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,13 @@ def body_of(running: Running, operation: str) -> Any:
     return (schema.get("examples") or [_from_parts(schema)])[0]
 
 
+def refusals(running: Running, operation: str) -> set[str]:
+    """Return the codes that the API's description has for 403."""
+    method, _, path = operation.partition(" ")
+    described = running.app.openapi()["paths"][path][method.lower()]["responses"]["403"]
+    return set(described["content"]["application/problem+json"]["examples"])
+
+
 def _from_parts(schema: dict[str, Any]) -> dict[str, Any]:
     """Return an example of what a body must have, of those of its fields."""
     parts = schema.get("properties", {})
@@ -128,7 +136,8 @@ def missing(like: str) -> str:
 
 
 def is_let_through(answer: httpx2.Response) -> bool:
-    return answer.status_code < 500 and code_of(answer) not in {"unauthenticated", "forbidden"}
+    refused = {"unauthenticated", "forbidden", WITHOUT_FACTOR}
+    return answer.status_code < 500 and code_of(answer) not in refused
 
 
 def told(operation: str, who: str, answer: httpx2.Response) -> str:
@@ -179,6 +188,28 @@ async def test_asvs_8_2_1_a_role_does_what_the_table_says_and_nothing_else(world
             elif (answer.status_code, code_of(answer)) != (403, "forbidden"):
                 wrong.append(told(operation, role, answer))
     assert not wrong, "\n".join(wrong)
+
+
+async def test_asvs_6_3_3_staff_by_password_alone_do_what_is_their_own_and_nothing_else(
+    world: World,
+) -> None:
+    wrong, refused = [], 0
+    for operation, row, permission in guarded(world.running):
+        body = body_of(world.running, operation)
+        for role, person in world.by_password.items():
+            if permission not in ROLE_PERMISSIONS[role]:
+                continue
+            named = await there_is(world, row.of, world.other)
+            answer = await world.send(operation, person.token, body=body, named=named)
+            is_refused = (answer.status_code, code_of(answer)) == (403, WITHOUT_FACTOR)
+            is_about_others = operation.partition(" ")[2].startswith("/v1/admin/")
+            if is_refused != is_about_others or not (is_refused or is_let_through(answer)):
+                wrong.append(told(operation, role, answer))
+            if is_refused and WITHOUT_FACTOR not in refusals(world.running, operation):
+                wrong.append(f"{operation}: the API's description does not say so")
+            refused += is_refused
+    assert not wrong, "\n".join(wrong)
+    assert refused >= len(STAFF_ONLY)
 
 
 async def test_a_key_does_what_its_scopes_say_and_never_more_than_a_key_may(world: World) -> None:

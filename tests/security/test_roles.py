@@ -8,9 +8,18 @@ import pytest
 from guilder.admin.errors import OwnRole
 from guilder.cli import main
 from guilder.cli.exit_codes import ExitCode
+from guilder.identity.errors import SignedInWithoutSecondFactor
+from guilder.identity.factors.rules import STEP_S
+from guilder.identity.factors.totp import code_at
 from guilder.identity.permissions import GRANTABLE, Role
+from guilder.kernel.clock import utc_now
 from guilder.kernel.ids import new_id
-from tests.support.authorization_world import api_key, given_role
+from tests.support.authorization_world import (
+    api_key,
+    given_role,
+    signed_in_with_factor,
+    staff_of,
+)
 from tests.support.http import PASSWORD, Person, Running
 
 
@@ -20,9 +29,7 @@ async def operator(guilder: Running) -> Person:
 
 
 async def staff(guilder: Running, role: Role) -> Person:
-    person = await guilder.person()
-    await given_role(guilder, person.user["id"], role)
-    return await again(guilder, person)
+    return await staff_of(guilder, guilder.client, role)
 
 
 async def again(guilder: Running, person: Person) -> Person:
@@ -66,7 +73,7 @@ async def test_asvs_8_3_2_a_new_role_is_in_force_at_once(
     answer = await put_role(operator, person.user["id"], "support")
     assert (answer.status_code, answer.json()["role"]) == (200, "support")
     assert (await person.get("/v1/wallet")).status_code == 401
-    person = await again(guilder, person)
+    person = await signed_in_with_factor(guilder, person)
     assert (await person.get(path)).status_code == 200
     await put_role(operator, person.user["id"], "user")
     assert (await person.get(path)).status_code == 401
@@ -207,9 +214,35 @@ async def test_asvs_6_3_2_the_first_operator_is_made_by_one_command(
     assert await made("no address") == ExitCode.WRONG
     assert "Nobody has registered" in capsys.readouterr().err
     assert await made(person.user["email"].upper()) == ExitCode.DONE
-    assert "is an operator" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is an operator" in said
+    assert "second factor" in said
     async with asyncio.timeout(10):
         while (await person.get("/v1/wallet")).status_code != 401:  # noqa: ASYNC110 - as a client
             await asyncio.sleep(0.05)
+    path = "/v1/admin/audit?limit=1"
     operator = await again(guilder, person)
-    assert (await operator.get("/v1/admin/audit?limit=1")).status_code == 200
+    refused = await operator.get(path)
+    code = SignedInWithoutSecondFactor.code
+    assert (refused.status_code, refused.json()["code"]) == (403, code)
+    operator = await with_app(operator)
+    assert (await operator.get(path)).status_code == 200
+
+
+async def with_app(person: Person) -> Person:
+    """Set up an app and sign in with it, as the refusal says."""
+    begun = (await proved(person, "POST", "/v1/factors/totp")).raise_for_status().json()
+
+    def code(*, later: int) -> str:
+        return code_at(begun["secret"], int(utc_now().timestamp()) // STEP_S + later)
+
+    confirm = {"code": code(later=0)}
+    (await person.post("/v1/factors/totp/confirm", confirm)).raise_for_status()
+    who = {"email": person.user["email"], "password": PASSWORD}
+    asked = await person.client.post("/v1/login", json=who)
+    assert (asked.status_code, asked.json()["code"]) == (401, "second_factor_required")
+    # Of the next half minute: that of this one is used up.
+    proof = {"method": "totp", "code": code(later=1)}
+    path = f"/v1/auth/challenges/{asked.json()['challenge']['id']}/verify"
+    opened = (await person.client.post(path, json=proof)).raise_for_status().json()
+    return Person(person.client, person.user, opened["access_token"])

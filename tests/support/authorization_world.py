@@ -61,7 +61,8 @@ class World:
         own: Whose objects are asked for.
         other: Somebody with objects of the same kinds.
         third: With whom both of them deal.
-        staff: One person for each role of staff.
+        staff: One person for each role of staff, signed in with a second factor.
+        by_password: Others with these roles, signed in with a password alone.
         dead: Credentials that let nobody in, by what they are.
     """
 
@@ -71,6 +72,7 @@ class World:
     other: Person
     third: Person
     staff: dict[Role, Person]
+    by_password: dict[Role, Person]
     dead: dict[str, str]
     unlikely: Unlikely
     keys: dict[frozenset[Permission], str] = field(default_factory=dict)
@@ -110,9 +112,13 @@ async def make_world(running: Running, client: httpx2.AsyncClient) -> World:
     unlikely = Unlikely()
     running.app.state.authenticator.add_prefix(_PREFIX, unlikely)
     own, other, third = [await funded(running, client) for _ in range(3)]
-    staff = {role: await _staff(running, client, role) for role in STAFF}
+    staff = {role: await staff_of(running, client, role) for role in STAFF}
+    by_password = {
+        role: await signed_in(client, (await staff_of(running, client, role)).user)
+        for role in STAFF
+    }
     dead = await _dead(running, client)
-    return World(running, client, own, other, third, staff, dead, unlikely)
+    return World(running, client, own, other, third, staff, by_password, dead, unlikely)
 
 
 async def registered(client: httpx2.AsyncClient) -> Person:
@@ -180,10 +186,18 @@ async def given_role(running: Running, user_id: str, role: Role) -> None:
     state.identity.rights_changed(user)
 
 
-async def _staff(running: Running, client: httpx2.AsyncClient, role: Role) -> Person:
+async def staff_of(running: Running, client: httpx2.AsyncClient, role: Role) -> Person:
+    """Register somebody who works for the deployment, and sign them in as that takes."""
     person = await registered(client)
     await given_role(running, person.user["id"], role)
-    return await signed_in(client, person.user)
+    return await signed_in_with_factor(running, person)
+
+
+async def signed_in_with_factor(running: Running, person: Person) -> Person:
+    """Open a session as if a second factor had been given; step-ups still ask for the password."""
+    user = await stored(running, person)
+    opened = await running.app.state.identity.sessions.open(user, has_both_factors=True)
+    return Person(person.client, person.user, opened.access_token)
 
 
 async def _dead(running: Running, client: httpx2.AsyncClient) -> dict[str, str]:

@@ -38,6 +38,8 @@ SAMPLES: dict[str, dict[str, str]] = {
     "way_in_removed": {"way": "Google"},
     "recovery_codes_used": {"left": "9"},
     "api_key_created": {"name": "bookkeeping"},
+    "passkey_copy_suspected": {"at": "31 January 2026, 12:00 UTC"},
+    "document_decided": {"outcome": "approved", "tier": "basic"},
     "account_closed": {"at": "31 January 2026, 12:00 UTC"},
 }
 """Values for every template there is."""

@@ -59,6 +59,7 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"log_level": "debug"}, "log_level", False),
         ({"rate_limit_enabled": False}, "rate_limit_enabled", True),
         ({"verified_contact_required": False}, "verified_contact_required", False),
+        ({"staff_second_factor_required": False}, "staff_second_factor_required", True),
         ({"step_up_payouts": False}, "step_up_payouts", False),
         ({"step_up_transfer_minor": {}}, "step_up_transfer_minor", False),
         ({"recovery_url": "http://pay.example.com/new"}, "recovery_url", True),

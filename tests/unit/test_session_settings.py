@@ -1,11 +1,16 @@
 """Settings of sessions: what would sign busy people out, or sign with what can be guessed."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from guilder.app.services import identity_config
 from guilder.app.sessions import signing_keys
+from guilder.identity.models import Session
+from guilder.identity.roles import Role
 from guilder.server_secrets import Secrets
 from guilder.settings import Settings
 
@@ -20,6 +25,7 @@ KEY = SecretStr("a signing key for tests, long enough")
         ({"signing_key_next": "too short"}, "signing_key_next"),
         ({"signing_algorithm_previous": "none"}, "signing_algorithm_previous"),
         ({"refresh_ttl_s": 1}, "refresh_ttl_s"),
+        ({"staff_session_ttl_s": 1}, "staff_session_ttl_s"),
     ],
     ids=str,
 )
@@ -42,6 +48,35 @@ def secrets() -> Secrets:
         checkpoint_key=KEY,
         encryption_keys=(KEY,),
     )
+
+
+def test_what_is_said_of_staff_is_told_to_identity() -> None:
+    config = identity_config(Settings(), secrets())
+    assert config.staff_second_factor_required
+    assert config.session_ttl(Role.OPERATOR) == timedelta(hours=12)
+    assert config.session_ttl(Role.USER) == timedelta(days=30)
+    looser = Settings(staff_second_factor_required=False, staff_session_ttl_s=86_400)
+    config = identity_config(looser, secrets())
+    assert not config.staff_second_factor_required
+    assert config.session_ttl(Role.SUPPORT) == timedelta(days=1)
+    short = identity_config(Settings(refresh_ttl_s=3_600), secrets())
+    assert short.session_ttl(Role.AUDITOR) == timedelta(hours=1)
+
+
+def test_a_session_stored_before_there_was_the_mark_counts_as_without() -> None:
+    now = datetime(2026, 1, 31, tzinfo=UTC)
+    stored = {
+        "id": "session_a",
+        "created_at": now,
+        "updated_at": now,
+        "user_id": "user_a",
+        "wallet_id": "wallet_a",
+        "generation": 1,
+        "token_hash": "",
+        "rotated_at": now,
+        "expires_at": now,
+    }
+    assert msgspec.convert(stored, Session).has_second_factor is False
 
 
 def test_the_first_key_signs_and_the_others_verify() -> None:

@@ -4,6 +4,8 @@ from contextlib import AsyncExitStack
 
 from fastapi import FastAPI
 
+from guilder.identity.addresses import Addresses
+from guilder.identity.notices import Notices
 from guilder.kyc.providers import Providers, SimulatedProvider
 from guilder.kyc.service import KycService
 from guilder.privacy.closing import Closer
@@ -40,6 +42,9 @@ def start_kyc(app: FastAPI, settings: Settings, secrets: Secrets) -> None:
         clock=app.state.clock,
         vault=app.state.vault,
         audit=app.state.audit,
+        notices=Notices(
+            app.state.outbox, addresses=Addresses(app.state.vault), clock=app.state.clock
+        ),
         providers=Providers([simulated] if settings.simulator_enabled else []),
     )
 

@@ -264,6 +264,8 @@ def identity_config(settings: Settings, secrets: Secrets) -> IdentityConfig:
         pepper=secrets.pepper.get_secret_value().encode(),
         access_ttl_s=settings.access_ttl_s,
         refresh_ttl_s=settings.refresh_ttl_s,
+        staff_session_ttl_s=settings.staff_session_ttl_s,
+        staff_second_factor_required=settings.staff_second_factor_required,
         session_idle_s=settings.session_idle_s,
         password_hasher=settings.password_hasher,
         password_hasher_previous=settings.password_hasher_previous_kind,

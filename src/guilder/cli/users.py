@@ -37,6 +37,7 @@ def make_operator(
         typer.echo("Nobody has registered with this address.", err=True)
         raise typer.Exit(ExitCode.WRONG)
     typer.echo(f"{user.id} is an operator. Whoever has this role moves no money.")
+    typer.echo("To use it: set up a second factor, if there is none, and sign in with it.")
 
 
 async def made_operator(settings: "Settings", email: str) -> "User | None":

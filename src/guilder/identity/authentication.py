@@ -6,8 +6,8 @@ from typing import Final, Protocol, cast
 from fastapi.security import HTTPBearer
 from starlette.requests import HTTPConnection
 
-from guilder.identity.errors import Forbidden, Unauthenticated
-from guilder.identity.roles import Permission, Role, may
+from guilder.identity.errors import Forbidden, SignedInWithoutSecondFactor, Unauthenticated
+from guilder.identity.roles import STAFF_ONLY, Permission, Role, may
 from guilder.kernel.errors import GuilderError, check
 from guilder.kernel.ids import SessionId, UserId, WalletId
 from guilder.ledger.limits import Limit
@@ -26,6 +26,7 @@ class Principal:
         api_key_id: The key that speaks, if one does.
         limits: What this credential may spend; every spending transfer is given them.
         rights_version: Of the user's rights that the credential was made of.
+        has_second_factor: The session was opened with one, or this deployment asks staff for none.
     """
 
     user_id: UserId
@@ -36,6 +37,7 @@ class Principal:
     api_key_id: str | None = None
     limits: tuple[Limit, ...] = ()
     rights_version: int = 0
+    has_second_factor: bool = False
 
     def may(self, permission: Permission) -> bool:
         """Tell whether the role, and the key if one speaks, allow something."""
@@ -46,9 +48,12 @@ class Principal:
 
         Raises:
             Forbidden: The role or the key has not got the permission.
+            SignedInWithoutSecondFactor: The role has it, and it is one that takes a second factor.
         """
         if not self.may(permission):
             raise Forbidden(permission)
+        if permission in STAFF_ONLY and not self.has_second_factor:
+            raise SignedInWithoutSecondFactor
 
 
 class AccessTokenReader(Protocol):

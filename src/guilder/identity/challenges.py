@@ -24,6 +24,7 @@ from guilder.identity.factors.errors import ChallengeEnded, FactorWrong, SecondF
 from guilder.identity.factors.models import Challenge
 from guilder.identity.factors.rules import Method, Purpose, Standing
 from guilder.identity.models import User
+from guilder.identity.roles import is_staff
 from guilder.identity.throttles import Throttles
 from guilder.kernel.clock import Clock, rfc3339
 from guilder.kernel.errors import GuilderError, check
@@ -139,13 +140,16 @@ class Challenges:
         Args:
             user: As the first factor was looked at.
             client: The client's address.
-            device: Where a second factor was given before, it is not asked for.
+            device: Where a second factor was given before, it is not asked for; of staff it is.
 
         Raises:
             SecondFactorRequired: With the challenge that asks for it.
         """
         factors = await self.second_factors(user.user_id)
-        if not factors or await self._devices.is_trusted(user, device):
+        if not factors:
+            return
+        # Staff need a session that was opened with one: see `SignedInWithoutSecondFactor`.
+        if not is_staff(user.role) and await self._devices.is_trusted(user, device):
             return
         challenge = await self._open(
             Purpose.SIGN_IN, user, factors, operation=SIGN_IN, session_id=None, binding=""

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from guilder.identity.factors.passkey_rules import RelyingParty
 from guilder.identity.factors.rules import StepUpPolicy
 from guilder.identity.outside.config import OutsideConfig
+from guilder.identity.roles import Role, is_staff
 from guilder.identity.throttle_rules import ThrottlePolicy
 from guilder.kernel.errors import InvariantViolation, check
 from guilder.vault.vault import derived_key
@@ -80,6 +81,9 @@ class IdentityConfig:
         audience: Their `aud`.
         access_ttl_s: Life of an access token.
         refresh_ttl_s: Life of a session, however often it is refreshed.
+        staff_session_ttl_s: The same of somebody with a role of staff, if it is less.
+        staff_second_factor_required: What only staff may do takes a session that was opened with a
+            second factor.
         session_idle_s: A session that is not refreshed for so long is over; None: never by that.
         refresh_grace_s: How long the answer to a refresh may be asked for again.
         password_hasher: What new password hashes are made with; others are renewed at sign-in.
@@ -115,6 +119,8 @@ class IdentityConfig:
     audience: str = "guilder-api"
     access_ttl_s: int = 900
     refresh_ttl_s: int = 30 * 24 * 3600
+    staff_session_ttl_s: int = 12 * 3600
+    staff_second_factor_required: bool = True
     session_idle_s: int | None = None
     refresh_grace_s: int = 10
     password_hasher: PasswordAlgorithm = "bcrypt"  # noqa: S105 - the name of a method
@@ -152,10 +158,10 @@ class IdentityConfig:
         is_idle_longer = self.session_idle_s is None or self.access_ttl_s <= self.session_idle_s
         check(is_idle_longer, "who uses a session refreshes it once per access token")
 
-    @property
-    def refresh_ttl(self) -> timedelta:
-        """Life of a session."""
-        return timedelta(seconds=self.refresh_ttl_s)
+    def session_ttl(self, role: Role) -> timedelta:
+        """Return the life of a session of somebody with a role."""
+        staff_most = self.staff_session_ttl_s if is_staff(role) else self.refresh_ttl_s
+        return timedelta(seconds=min(self.refresh_ttl_s, staff_most))
 
     @property
     def session_idle(self) -> timedelta | None:

@@ -29,6 +29,23 @@ class Forbidden(GuilderError):
         super().__init__(f"This needs the permission `{permission}`, which you have not got.")
 
 
+class SignedInWithoutSecondFactor(GuilderError):
+    """Whoever works for the deployment does so in a session that was opened with a second factor:
+    an app's code, a passkey or a recovery code, given at that very sign-in. What concerns one's own
+    account alone needs none, so that a factor can be set up.
+    """
+
+    code = "signed_in_without_second_factor"
+    kind = Kind.FORBIDDEN
+    title = "Sign in with a second factor"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Set up an app (`/v1/factors/totp`) or a passkey (`/v1/factors/passkeys`) if you have "
+            "none, then sign in again and give it."
+        )
+
+
 class CsrfRefused(GuilderError):
     """Whoever changes something with a cookie shows that a page of ours asks for it: the browser
     names our own site, and `CSRF-Token` has what the cookie `__Host-guilder-csrf` holds.

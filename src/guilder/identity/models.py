@@ -120,6 +120,10 @@ class Session(Document, frozen=True, kw_only=True):
     """Words for the device of its last use: see `devices`."""
     place: str | None = None
     """Where that was, coarse and sealed."""
+    has_second_factor: bool = False
+    """One was given when it was opened, or what is two factors at once, and was not removed since.
+    Sessions from before this was stored count as opened without.
+    """
 
     @property
     def session_id(self) -> SessionId:
@@ -130,6 +134,10 @@ class Session(Document, frozen=True, kw_only=True):
         """Tell whether it has neither been ended nor run out, unused for `idle` or at all."""
         is_idle = idle is not None and now - self.rotated_at >= idle
         return self.revoked_at is None and now < self.expires_at and not is_idle
+
+    def ends_at(self, longest: timedelta) -> datetime:
+        """Return the end whatever happens, if sessions of its user may now last so long at most."""
+        return min(self.expires_at, self.created_at + longest)
 
     def is_outdated(self, user: User) -> bool:
         """Tell whether the user has changed credentials since it was opened."""

@@ -10,7 +10,7 @@ from guilder.identity.codes import TTL_MAX_S
 from guilder.identity.models import User
 from guilder.kernel.clock import Clock
 from guilder.kernel.ids import UserId
-from guilder.notifications.outbox import Outbox
+from guilder.notifications.outbox import Channel, Outbox
 from guilder.storage.base import Transaction
 
 
@@ -113,6 +113,8 @@ class Notices:
         user: User,
         template: str,
         values: Mapping[str, str] = MappingProxyType({}),
+        *,
+        only_by_mail: bool = False,
     ) -> None:
         """Tell a user what has happened: by e-mail, or by SMS where only a number is sure.
 
@@ -123,9 +125,10 @@ class Notices:
             user: Whom.
             template: One of the outbox's.
             values: Of the template, beside the time.
+            only_by_mail: It is not worth an SMS.
         """
         contact = self._addresses.reach_of(user)
-        if contact is None:
+        if contact is None or (only_by_mail and contact.channel is not Channel.EMAIL):
             return
         is_theirs = holds(user, contact)
         await self._outbox.put(

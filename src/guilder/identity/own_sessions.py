@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from guilder.identity.addresses import Addresses
 from guilder.identity.config import IdentityConfig
 from guilder.identity.models import Session, User
@@ -27,7 +29,7 @@ class OwnSessions:
         """Take what looking needs; does nothing yet."""
         self._sessions = storage.documents(Session)
         self._clock = clock
-        self._idle = config.session_idle
+        self._config = config
         self._ends = ends
         self._addresses = addresses
 
@@ -42,10 +44,11 @@ class OwnSessions:
             limit: At most so many.
         """
         found: list[Session] = []
-        now = self._clock()
+        now, longest = self._clock(), self._config.session_ttl(user.role)
         every = every_session(self._sessions, user.user_id, after=after, is_latest_first=True)
-        async for session in every:
-            if session.is_live(now, self._idle) and not session.is_outdated(user):
+        async for stored in every:
+            session = replace(stored, expires_at=stored.ends_at(longest))
+            if session.is_live(now, self._config.session_idle) and not session.is_outdated(user):
                 found.append(session)
             if len(found) == limit:
                 break

@@ -73,6 +73,7 @@ async def authorize(request: HTTPConnection, permission: Permission) -> Principa
     Raises:
         Unauthenticated: There is no valid credential.
         Forbidden: The role or the key has not got the permission.
+        SignedInWithoutSecondFactor: It is one of staff alone, and the session is not for that.
     """
     principal = await authenticate(request)
     principal.check(permission)

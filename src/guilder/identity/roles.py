@@ -112,6 +112,11 @@ ROLE_PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType
 )
 """The one table. What is not in it is refused."""
 
+STAFF_ONLY: Final = (
+    frozenset[Permission]().union(*ROLE_PERMISSIONS.values()) - (ROLE_PERMISSIONS[Role.USER])
+)
+"""What no customer may. It takes a session that was opened with a second factor."""
+
 GRANTABLE: Final = frozenset(
     {
         Permission.PROFILE_READ,
@@ -127,6 +132,11 @@ GRANTABLE: Final = frozenset(
 nothing that protects the account, has nothing to do with other people, and starts nothing that
 would outlive it and its budget.
 """
+
+
+def is_staff(role: Role) -> bool:
+    """Tell whether a role sees, or decides about, other people."""
+    return not STAFF_ONLY.isdisjoint(ROLE_PERMISSIONS[role])
 
 
 def may(role: Role, scopes: frozenset[Permission] | None, wanted: Permission) -> bool:

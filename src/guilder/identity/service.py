@@ -95,11 +95,7 @@ class IdentityService:
         self._users = storage.documents(User)
         self._clock = clock
         self._addresses = Addresses(vault)
-        self.directory = Directory(
-            storage,
-            addresses=self._addresses,
-            is_verified_required=config.verified_contact_required,
-        )
+        self.directory = Directory(storage, addresses=self._addresses, config=config)
         self._passwords = Passwords(config)
         self.throttles = throttles_of(config, storage, clock)
         self.codes, self.links = codes_of(config, storage, clock)

@@ -1,7 +1,7 @@
 """Sessions: opened by signing in, carried on by refresh tokens, ended by signing out or reuse."""
 
 import hmac
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -128,7 +128,7 @@ class Sessions:
         if not has_both_factors:
             await self._gate.check_sign_in(user, client=client, device=device)
         token = self._refresh_tokens.first(SessionId(new_id("session")))
-        session = self._new(user, token, client, device)
+        session = self._new(user, token, client, device, has_second_factor=has_both_factors)
         recognised = await self._devices.recognised(user, device)
         is_news = recognised is None and await self._devices.is_told_of(user)
         async with self._storage.transaction() as transaction:
@@ -156,7 +156,15 @@ class Sessions:
             await self._devices.keep(recognised)
         return replace(self._sign_in(session, token, user), device_token=device_token)
 
-    def _new(self, user: User, token: RefreshToken, client: str | None, device: Device) -> Session:
+    def _new(
+        self,
+        user: User,
+        token: RefreshToken,
+        client: str | None,
+        device: Device,
+        *,
+        has_second_factor: bool,
+    ) -> Session:
         now = self._clock()
         return Session(
             id=token.session_id,
@@ -165,10 +173,11 @@ class Sessions:
             generation=token.generation,
             token_hash=token.digest,
             rotated_at=now,
-            expires_at=now + self._config.refresh_ttl,
+            expires_at=now + self._config.session_ttl(user.role),
             credentials_version=user.credentials_version,
             device=device.words,
             place=self._addresses.sealed_place(token.session_id, place_of(client)),
+            has_second_factor=has_second_factor,
             created_at=now,
             updated_at=now,
         )
@@ -300,11 +309,10 @@ class Sessions:
     async def _rotate(self, session: Session, token: RefreshToken) -> SignIn:
         successor = self._refresh_tokens.successor(token)
         now = self._clock()
-        user = await self._users.get(session.user_id)
-        if user is None or session.is_outdated(user):
-            raise RefreshTokenInvalid
+        user = await self._user_now(session)
         changed = replace(
             session,
+            expires_at=self._end_of(session, user),
             generation=successor.generation,
             token_hash=successor.digest,
             rotated_at=now,
@@ -313,24 +321,41 @@ class Sessions:
         return self._sign_in(await self._sessions.replace(changed), successor, user)
 
     async def _answer(self, session: Session, token: RefreshToken) -> SignIn:
+        return self._sign_in(session, token, await self._user_now(session))
+
+    async def _user_now(self, session: Session) -> User:
+        """Return the user of a session that goes on.
+
+        Raises:
+            RefreshTokenInvalid: It does not: other credentials, or too old for the role of now.
+        """
         user = await self._users.get(session.user_id)
         if user is None or session.is_outdated(user):
             raise RefreshTokenInvalid
-        return self._sign_in(session, token, user)
+        if self._clock() >= self._end_of(session, user):
+            raise RefreshTokenInvalid
+        return user
+
+    def _end_of(self, session: Session, user: User) -> datetime:
+        """Return when a session ends whatever happens, also if it is older than its user's role."""
+        return session.ends_at(self._config.session_ttl(user.role))
 
     def _sign_in(self, session: Session, token: RefreshToken, user: User) -> SignIn:
+        ends_at = self._end_of(session, user)
         principal = Principal(
             session.user_id,
             session.wallet_id,
             session.session_id,
             role=user.role,
             rights_version=user.rights_version,
+            has_second_factor=session.has_second_factor
+            or not self._config.staff_second_factor_required,
         )
-        left = session.expires_at - self._clock()
+        left_s = max(0, (ends_at - self._clock()) // timedelta(seconds=1))
         return SignIn(
-            access_token=self._access_tokens.issue(principal),
-            expires_in_s=self._config.access_ttl_s,
+            access_token=self._access_tokens.issue(principal, until=ends_at),
+            expires_in_s=min(self._config.access_ttl_s, left_s),
             refresh_token=self._refresh_tokens.write(token),
-            refresh_expires_in_s=max(0, left // timedelta(seconds=1)),
+            refresh_expires_in_s=left_s,
             user=self._addresses.record(user),
         )

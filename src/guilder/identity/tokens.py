@@ -52,6 +52,8 @@ class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     role: Role = Role.USER
     ver: int = 0
     """`Principal.rights_version`."""
+    mfa: bool = False
+    """`Principal.has_second_factor`."""
 
 
 _read_header = msgspec.json.Decoder(_Header).decode
@@ -86,14 +88,21 @@ class AccessTokens:
         self._cache_size = cache_size
         self._lock = threading.Lock()
 
-    def issue(self, principal: Principal) -> str:
+    def issue(self, principal: Principal, *, until: datetime | None = None) -> str:
         """Return a new token for a session's `principal`, valid from now for the configured life.
+
+        Args:
+            principal: Whom it speaks for.
+            until: The end of the session: no token outlives it.
 
         Raises:
             InvariantViolation: It is a key's, which would outlive its limits in a token.
         """
         check(principal.session_id is not None and principal.scopes is None, "tokens are sessions'")
         now = int(self._clock().timestamp())
+        expires_at = now + int(self._ttl.total_seconds())
+        if until is not None:
+            expires_at = max(now, min(expires_at, int(until.timestamp())))
         claims = _Claims(
             iss=self._issuer,
             aud=self._audience,
@@ -103,9 +112,10 @@ class AccessTokens:
             jti=new_uuid().hex,
             iat=now,
             nbf=now,
-            exp=now + int(self._ttl.total_seconds()),
+            exp=expires_at,
             role=principal.role,
             ver=principal.rights_version,
+            mfa=principal.has_second_factor,
         )
         algorithm, key = self._keys[self._signing_kid]
         header = {"alg": algorithm, "kid": self._signing_kid, "typ": "at+jwt"}
@@ -145,6 +155,7 @@ class AccessTokens:
             SessionId(claims.sid),
             role=claims.role,
             rights_version=claims.ver,
+            has_second_factor=claims.mfa,
         )
         return principal, expires_at
 

@@ -74,11 +74,31 @@ class UserChanges:
         raise Unavailable(retry_after_s=1)
 
 
-async def carry_over(transaction: Transaction, principal: Principal, user: User) -> None:
-    """Let the session that changes its user's credentials go on, when all others end."""
+async def carry_over(
+    transaction: Transaction,
+    principal: Principal,
+    user: User,
+    *,
+    is_factor_left: bool = True,
+) -> None:
+    """Let the session that changes its user's credentials go on, when all others end.
+
+    Args:
+        transaction: Of the change.
+        principal: Of the session.
+        user: As changed.
+        is_factor_left: False if the user's last second factor is removed: at its next refresh the
+            session is one without.
+    """
     if principal.session_id is None:
         return
     sessions = transaction.documents(Session)
     session = await sessions.get(principal.session_id)
     if session is not None:
-        await sessions.replace(replace(session, credentials_version=user.credentials_version))
+        await sessions.replace(
+            replace(
+                session,
+                credentials_version=user.credentials_version,
+                has_second_factor=session.has_second_factor and is_factor_left,
+            )
+        )

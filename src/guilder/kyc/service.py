@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from guilder.audit.trail import AuditTrail
 from guilder.identity.authentication import Principal
+from guilder.identity.models import User
+from guilder.identity.notices import Notices
 from guilder.kernel.clock import Clock
 from guilder.kernel.errors import (
     FieldError,
@@ -23,7 +25,7 @@ from guilder.kyc.errors import DocumentDecided, OwnDocument, TooManyDocuments
 from guilder.kyc.models import BY_HAND, KycDocument
 from guilder.kyc.providers import Providers
 from guilder.kyc.rules import Decider, DocumentKind, DocumentState, refuse_impossible, tier_of
-from guilder.storage.base import Range, Storage
+from guilder.storage.base import Range, Storage, Transaction
 from guilder.storage.errors import DuplicateDocument, VersionConflict
 from guilder.vault.vault import Vault, context_of
 from guilder.wallets.models import Wallet
@@ -48,6 +50,8 @@ class KycService:
     """Documents and tiers.
 
     Invariants:
+        Whoever handed a document in is told what was decided, by e-mail alone, in the transaction
+        that decides.
         A wallet's tier is what its owner's approved documents come to; both change in one
         transaction, of which there is one after the other for each wallet.
     """
@@ -59,6 +63,7 @@ class KycService:
         clock: Clock,
         vault: Vault,
         audit: AuditTrail,
+        notices: Notices,
         providers: Providers,
     ) -> None:
         """Take what deciding needs; does nothing yet."""
@@ -67,6 +72,7 @@ class KycService:
         self._clock = clock
         self._vault = vault
         self._audit = audit
+        self._notices = notices
         self._providers = providers
 
     async def tier(self, principal: Principal) -> Tier:
@@ -198,11 +204,23 @@ class KycService:
                         details={"document_id": document.id, "state": state, "tier": wallet.tier},
                         transaction=transaction,
                     )
+                    await self._tell(transaction, decided, wallet.tier)
             except VersionConflict:
                 continue
             _log.info("kyc_document_decided", document=document.id, state=state, tier=wallet.tier)
             return self._shown(stored)
         raise Unavailable(retry_after_s=1)
+
+    async def _tell(self, transaction: Transaction, decided: KycDocument, tier: Tier) -> None:
+        """Tell the owner of a document what came of it: not which it is, nor why."""
+        if decided.state not in (DocumentState.APPROVED, DocumentState.REFUSED):
+            return
+        owner = await transaction.documents(User).get(decided.user_id)
+        if owner is not None:
+            values = {"outcome": decided.state.value, "tier": tier.value}
+            await self._notices.tell(
+                transaction, owner, "document_decided", values, only_by_mail=True
+            )
 
     async def _wallet_after(self, decided: KycDocument) -> Wallet:
         """Return the wallet with the tier that the approved documents come to. Stores nothing."""

@@ -74,6 +74,8 @@ TEMPLATES: Final[Mapping[str, Template]] = {
     "way_in_removed": Template(may=("way", *_WHERE)),
     "recovery_codes_used": Template(may=("left", *_WHERE)),
     "api_key_created": Template(may=("name", *_WHERE)),
+    "passkey_copy_suspected": Template(may=_WHERE),
+    "document_decided": Template((("outcome",),), ("tier", "at")),
     "account_closed": Template(may=("at",)),
 }
 """Every message there is. `minutes` is for how long a code or link is good, `at` a time for people

@@ -8,8 +8,13 @@ from fastapi.openapi.utils import get_openapi
 
 from guilder.api_keys.errors import AddressNotAllowed, QuotaExceeded
 from guilder.identity.cookies import ACCESS_COOKIE, CSRF_HEADER
-from guilder.identity.errors import CsrfRefused, Forbidden, Unauthenticated
-from guilder.identity.roles import GRANTABLE
+from guilder.identity.errors import (
+    CsrfRefused,
+    Forbidden,
+    SignedInWithoutSecondFactor,
+    Unauthenticated,
+)
+from guilder.identity.roles import GRANTABLE, STAFF_ONLY
 from guilder.kernel.errors import GuilderError, InvalidRequest, Unavailable
 from guilder.middlewares.errors import (
     BodyTooLarge,
@@ -174,10 +179,12 @@ def _add_errors(method: str, operation: Document) -> None:
 
 
 def _errors_of_credentials(method: str, operation: Document) -> list[type[GuilderError]]:
-    """Return what the rules of keys and cookies may refuse an operation with."""
+    """Return what the rules of keys, cookies and staff may refuse an operation with."""
     found: list[type[GuilderError]] = []
-    if _is_open_to_keys(operation):
+    if _needed(operation) & GRANTABLE:
         found += [AddressNotAllowed, QuotaExceeded]
+    if _needed(operation) & STAFF_ONLY:
+        found.append(SignedInWithoutSecondFactor)
     if method != "get" and operation.get("security"):
         found.append(CsrfRefused)
     return found
@@ -191,15 +198,14 @@ def _offer_cookies(operation: Document) -> None:
         asked.append({_COOKIE_SCHEME: scopes})
 
 
-def _is_open_to_keys(operation: Document) -> bool:
-    """Tell whether an API key can be given the permission that an operation needs."""
-    needed = {
+def _needed(operation: Document) -> set[str]:
+    """Return the permission that an operation needs."""
+    return {
         scope
         for each in operation.get("security", ())
         for scopes in each.values()
         for scope in scopes
     }
-    return bool(needed & GRANTABLE)
 
 
 def _examples(response: Document) -> Document:

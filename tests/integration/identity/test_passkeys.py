@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from guilder.audit.models import AuditEvent
-from guilder.identity.authentication import Principal
 from guilder.identity.challenges import Given
 from guilder.identity.errors import RefreshTokenInvalid, TooManyAttempts
 from guilder.identity.factors.errors import FactorWrong, SecondFactorRequired
@@ -22,45 +19,18 @@ from guilder.identity.factors.passkey_errors import (
 )
 from guilder.identity.factors.passkey_models import Passkey, PasskeyChallenge
 from guilder.identity.factors.passkey_rules import PASSKEYS_MAX
-from guilder.identity.factors.passkeys import Added
 from guilder.identity.factors.rules import Method
 from guilder.identity.housekeeping import Housekeeping
 from guilder.identity.models import Session, User
 from guilder.identity.service import IdentityService
-from guilder.identity.sessions import SignIn
 from guilder.kernel.errors import GuilderError, NotFound, Unavailable
 from guilder.storage.base import Storage
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
 from tests.support.letters import letters
-from tests.support.passkeys import PRESENT, SYNCABLE, SYNCED, VERIFIED, SoftDevice
+from tests.support.passkey_payers import CLIENT, Payer, events, payer_of
+from tests.support.passkeys import PRESENT, SoftDevice
 
 EMAIL, OTHER_EMAIL = "payer@example.com", "other@example.com"
-CLIENT = "192.0.2.7"
-
-
-@dataclass
-class Payer:
-    """Somebody who is signed in, and a device of theirs."""
-
-    identity: IdentityService
-    sign_in: SignIn
-    device: SoftDevice
-
-    @property
-    def principal(self) -> Principal:
-        return self.identity.principal(self.sign_in.access_token)
-
-    async def add(self, device: SoftDevice | None = None, *, name: str = "Telephone") -> Added:
-        """Make a passkey and have it kept."""
-        options = await self.identity.passkeys.creation_options(self.principal)
-        made = (device or self.device).make(options.public_key)
-        return await self.identity.passkeys.add(self.principal, made, name=name, client=CLIENT)
-
-    async def come_back(self, device: SoftDevice | None = None, **lies: Any) -> SignIn:
-        """Sign in with a passkey."""
-        options = await self.identity.passkey_proofs.sign_in_options()
-        shown = (device or self.device).show(options.public_key, **lies)
-        return await self.identity.passkey_proofs.sign_in(shown, client=CLIENT)
 
 
 @pytest.fixture
@@ -77,18 +47,9 @@ async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[Identity
         yield service
 
 
-async def payer_of(identity: IdentityService, email: str = EMAIL) -> Payer:
-    return Payer(identity, await identity.login(email=email, password=PASSWORD), SoftDevice())
-
-
 @pytest.fixture
 async def payer(identity: IdentityService) -> Payer:
-    return await payer_of(identity)
-
-
-async def events(storage: Storage, action: str) -> list[AuditEvent]:
-    found = await storage.documents(AuditEvent).page({}, limit=1000)
-    return [each for each in found if each.action == action]
+    return await payer_of(identity, EMAIL)
 
 
 async def test_a_passkey_signs_in_and_is_asked_for_nothing_more(
@@ -184,46 +145,6 @@ async def test_64_answers_to_one_challenge_open_one_session(payer: Payer, storag
     outcomes = await asyncio.gather(*(once() for _ in range(64)))
     assert (outcomes.count("signed in"), outcomes.count("refused")) == (1, 63)
     assert len(await storage.documents(Session).page({}, limit=1000)) == before + 1
-
-
-async def test_a_count_that_goes_back_is_refused_recorded_and_shown(
-    payer: Payer, storage: Storage
-) -> None:
-    await payer.add()
-    await payer.come_back(count=9)
-    for count in (9, 8, 0):
-        with pytest.raises(PasskeyRefused) as refusal:
-            await payer.come_back(count=count)
-        assert refusal.value.because == "count"
-    (passkey,) = await payer.identity.passkeys.listed(payer.principal.user_id)
-    assert passkey.copy_suspected_at is not None
-    found = await events(storage, "passkey.copy_suspected")
-    assert sorted(each.details["shown"] for each in found) == ["0", "8", "9"]
-    assert {each.outcome for each in found} == {"refused"}
-    await payer.come_back(count=10)
-
-
-async def test_nobody_makes_a_passkey_look_copied_without_its_key(payer: Payer) -> None:
-    """The count is judged after the signature: strangers know the credential's id too."""
-    await payer.add()
-    await payer.come_back(count=9)
-    with pytest.raises(PasskeyRefused) as refusal:
-        await payer.come_back(count=1, response={"signature": b"x"})
-    assert refusal.value.because == "answer"
-    (passkey,) = await payer.identity.passkeys.listed(payer.principal.user_id)
-    assert passkey.copy_suspected_at is None
-
-
-async def test_a_passkey_that_does_not_count_works_for_ever(payer: Payer) -> None:
-    synced = PRESENT | VERIFIED | SYNCABLE | SYNCED
-    device = SoftDevice(counts=False, flags=synced)
-    added = await payer.add(device)
-    assert added.passkey.is_synced
-    for _ in range(3):
-        await payer.come_back(device)
-    with pytest.raises(PasskeyRefused):
-        # It said that it may be synced, and that never changes.
-        await payer.come_back(device, flags=PRESENT | VERIFIED)
 
 
 async def test_a_challenge_ends_after_five_minutes(

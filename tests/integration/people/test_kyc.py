@@ -14,7 +14,9 @@ from guilder.kyc.errors import OwnDocument, TooManyDocuments
 from guilder.kyc.models import KycDocument
 from guilder.kyc.providers import Finding, SimulatedProvider
 from guilder.kyc.rules import DocumentState
+from guilder.notifications.models import Message
 from guilder.schedules.models import Schedule
+from tests.support.authorization_world import signed_in_with_factor
 from tests.support.http import PASSWORD, Person, Running
 from tests.support.late_money import fund
 from tests.support.spenders import Json, at_once, code_of, order
@@ -30,9 +32,7 @@ async def operator(guilder: Running) -> Person:
     user = await users.get(person.user["id"])
     changed = replace(user, role=Role.OPERATOR).with_rights_changed(utc_now())
     state.identity.rights_changed(await users.replace(changed))
-    body = {"email": person.user["email"], "password": PASSWORD}
-    signed_in = (await guilder.client.post("/v1/login", json=body)).raise_for_status().json()
-    return Person(person.client, person.user, signed_in["access_token"])
+    return await signed_in_with_factor(guilder, person)
 
 
 async def submit(person: Person, kind: str = "passport", **more: Any) -> Json:
@@ -286,6 +286,62 @@ class TestCallbacks:
         nobody = await guilder.client.post("/v1/kyc/providers/nobody/callback", content=b"{}")
         assert code_of(nobody) == (404, "not_found")
         assert await tier(person) == "none"
+
+
+async def told(guilder: Running, person: Person, *, least: int) -> list[tuple[str, str]]:
+    """Wait for so many mails about decisions, and return what they say, in order."""
+    mailbox = guilder.app.state.mailbox
+    async with asyncio.timeout(10):
+        while True:
+            found = [
+                each
+                for each in reversed(await mailbox.letters())
+                if each.to == person.user["email"] and each.template == "document_decided"
+            ]
+            if len(found) >= least:
+                break
+            await asyncio.sleep(0.02)
+    assert not any("passport" in each.text or "stolen" in each.text for each in found)
+    return [(each.values["outcome"], each.values["tier"]) for each in found]
+
+
+async def test_the_owner_is_told_what_was_decided_and_neither_which_document_nor_why(
+    guilder: Running,
+) -> None:
+    staff, person = await operator(guilder), await guilder.person()
+    passport = await submit(person)
+    for state, reason in (
+        ("in_review", None),
+        ("approved", None),
+        ("approved", None),
+        ("refused", "It was stolen."),
+    ):
+        assert (await decide(staff, passport, state, reason)).status_code == 200
+    assert (await decide(staff, passport, "approved")).status_code == 409
+    checked = await submit(person, provider="simulator")
+    callbacks = TestCallbacks()
+    await callbacks.call(guilder, checked, DocumentState.APPROVED)
+    expected = [("approved", "basic"), ("refused", "none"), ("approved", "basic")]
+    assert await told(guilder, person, least=3) == expected
+
+
+async def test_a_decision_is_not_worth_an_sms(guilder: Running) -> None:
+    staff = await operator(guilder)
+    client, storage = guilder.client, guilder.app.state.storage
+    who = {"email": "caller@example.com", "password": PASSWORD}
+    body = {"name": "Caller", "phone": "+12025550177", **who}
+    user = (await client.post("/v1/register", json=body)).raise_for_status().json()
+    users = storage.documents(User)
+    # The number is sure and the address is not, so messages go there.
+    stored = await users.get(user["id"])
+    await users.replace(replace(stored, phone_verified_at=utc_now()))
+    signed_in = (await client.post("/v1/login", json=who)).raise_for_status().json()
+    person = Person(client, user, signed_in["access_token"])
+    assert (await decide(staff, await submit(person), "approved")).status_code == 200
+    sent = await storage.documents(Message).page({}, limit=1000)
+    about = {each.template for each in sent if each.user_id == user["id"]}
+    assert "verify_email" in about
+    assert "document_decided" not in about
 
 
 async def test_references_are_sealed_and_decisions_recorded(guilder: Running) -> None:

@@ -1,12 +1,21 @@
 """The table of roles: what must be true of it, whatever else is added."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from guilder.identity.authentication import Principal
-from guilder.identity.errors import Forbidden
-from guilder.identity.roles import GRANTABLE, ROLE_PERMISSIONS, Permission, Role, may
+from guilder.identity.errors import Forbidden, SignedInWithoutSecondFactor
+from guilder.identity.roles import (
+    GRANTABLE,
+    ROLE_PERMISSIONS,
+    STAFF_ONLY,
+    Permission,
+    Role,
+    is_staff,
+    may,
+)
 from guilder.kernel.ids import UserId, WalletId
 
 MONEY = {
@@ -40,6 +49,39 @@ def test_roles_are_set_and_sessions_ended_by_operators_alone_and_customers_see_n
     assert enders == {Role.OPERATOR}
     others = {Permission.USERS_READ, Permission.AUDIT_READ, Permission.KYC_DECIDE}
     assert not ROLE_PERMISSIONS[Role.USER] & others
+
+
+def test_staff_are_those_who_may_what_no_customer_may() -> None:
+    assert {role for role in Role if is_staff(role)} == STAFF
+    about_others = {
+        Permission.USERS_READ,
+        Permission.AUDIT_READ,
+        Permission.ROLES_WRITE,
+        Permission.SESSIONS_END,
+        Permission.KYC_DECIDE,
+    }
+    assert about_others == STAFF_ONLY
+    assert not STAFF_ONLY & GRANTABLE
+
+
+@pytest.mark.parametrize("role", sorted(Role))
+def test_asvs_6_3_3_what_only_staff_may_takes_a_second_factor_and_nothing_else_does(
+    role: Role,
+) -> None:
+    by_password = Principal(UserId("user_a"), WalletId("wallet_a"), None, role=role)
+    by_both = replace(by_password, has_second_factor=True)
+    for permission in Permission:
+        if permission not in ROLE_PERMISSIONS[role]:
+            for each in (by_password, by_both):
+                with pytest.raises(Forbidden):
+                    each.check(permission)
+            continue
+        by_both.check(permission)
+        if permission in STAFF_ONLY:
+            with pytest.raises(SignedInWithoutSecondFactor):
+                by_password.check(permission)
+        else:
+            by_password.check(permission)
 
 
 def test_an_auditor_writes_nothing_but_what_protects_his_own_account() -> None:

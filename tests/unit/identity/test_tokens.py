@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -78,7 +79,7 @@ def test_issued_is_accepted(clock: HandClock, key: SigningKey) -> None:
     header, claims = (decode(part) for part in token.split(".")[:2])
     assert header == {"alg": key.algorithm, "kid": key.kid, "typ": "at+jwt"}
     registered = {"iss", "aud", "sub", "jti", "iat", "nbf", "exp"}
-    assert set(claims) == registered | {"wid", "sid", "role", "ver"}
+    assert set(claims) == registered | {"wid", "sid", "role", "ver", "mfa"}
     assert claims["exp"] - claims["iat"] == 900
 
 
@@ -87,7 +88,19 @@ def test_a_token_carries_the_role_and_the_version_of_the_rights_it_was_made_of(
 ) -> None:
     tokens = made(clock)
     operator = replace(ALICE, role=Role.OPERATOR, rights_version=3)
-    assert tokens.verify(tokens.issue(operator)) == operator
+    for principal in (operator, replace(operator, has_second_factor=True)):
+        assert tokens.verify(tokens.issue(principal)) == principal
+
+
+def test_asvs_7_3_2_no_token_outlives_its_session(clock: HandClock) -> None:
+    tokens = made(clock)
+    token = tokens.issue(ALICE, until=clock() + timedelta(seconds=60))
+    clock.move(seconds=59)
+    assert tokens.verify(token) == ALICE
+    clock.move(seconds=1)
+    with pytest.raises(Unauthenticated):
+        tokens.verify(token)
+    assert tokens.verify(tokens.issue(ALICE, until=clock() + timedelta(days=1))) == ALICE
 
 
 def test_two_tokens_of_one_moment_differ(clock: HandClock) -> None:
@@ -189,6 +202,7 @@ def test_the_forger_s_tools_work(clock: HandClock) -> None:
         {"role": "god"},
         {"role": None},
         {"ver": "1"},
+        {"mfa": 1},
     ],
     ids=str,
 )

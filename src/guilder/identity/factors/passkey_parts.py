@@ -49,6 +49,7 @@ def passkey_parts(
         challenges=challenges,
         sessions=sessions,
         throttles=throttles,
+        notices=notices,
         audit=audit,
     )
     parts.challenges.add(Method.PASSKEY, proofs)

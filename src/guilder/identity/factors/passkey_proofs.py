@@ -1,5 +1,7 @@
 """What a passkey proves: who signs in, or that a signed-in user is there in person."""
 
+from datetime import timedelta
+
 import structlog
 from msgspec.structs import replace
 
@@ -23,6 +25,7 @@ from guilder.identity.factors.passkey_models import Passkey
 from guilder.identity.factors.passkey_rules import may_be_copied
 from guilder.identity.factors.passkeys import FACTOR, Options, id_of, passkeys_of
 from guilder.identity.models import User
+from guilder.identity.notices import Notices
 from guilder.identity.sessions import Sessions, SignIn
 from guilder.identity.throttles import Throttles
 from guilder.kernel.clock import Clock
@@ -34,6 +37,8 @@ from guilder.storage.errors import VersionConflict
 PASSKEY = "passkey"
 """The action under which refused passkeys are counted, by address."""
 _ATTEMPTS = 16
+_TOLD_AGAIN = timedelta(days=1)
+"""After so long without a suspicion the next one is news: a copy that is tried on and on is not."""
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +64,7 @@ class PasskeyProofs:
         challenges: PasskeyChallenges,
         sessions: Sessions,
         throttles: Throttles,
+        notices: Notices,
         audit: AuditTrail,
     ) -> None:
         """Take what proving needs; does nothing yet.
@@ -70,6 +76,7 @@ class PasskeyProofs:
             challenges: What they answer.
             sessions: Opens one for whoever signs in.
             throttles: Counts what is refused.
+            notices: Tells users of what may be a copy.
             audit: The record of security events.
         """
         self._storage = storage
@@ -80,6 +87,7 @@ class PasskeyProofs:
         self._challenges = challenges
         self._sessions = sessions
         self._throttles = throttles
+        self._notices = notices
         self._audit = audit
 
     async def sign_in_options(self) -> Options:
@@ -202,7 +210,7 @@ class PasskeyProofs:
         user = await self._users.get(owner)
         if user is None or user.closed_at is not None:
             raise PasskeyRefused("unknown")
-        await self._count(passkey, shown)
+        await self._count(passkey, shown, user)
         return user
 
     async def _taken(
@@ -216,7 +224,7 @@ class PasskeyProofs:
             raise PasskeyRefused("challenge")
         return challenge
 
-    async def _count(self, passkey: Passkey, shown: Shown) -> None:
+    async def _count(self, passkey: Passkey, shown: Shown, user: User) -> None:
         """Note the use of a passkey, unless it may be a copy.
 
         Raises:
@@ -227,7 +235,7 @@ class PasskeyProofs:
             if latest is None:
                 raise PasskeyRefused("unknown", user_id=passkey.user_id)
             if may_be_copied(stored=latest.sign_count, shown=shown.sign_count):
-                await self._suspect(latest, shown)
+                await self._suspect(latest, shown, user)
                 raise PasskeyRefused("count", user_id=passkey.user_id)
             now = self._clock()
             used = replace(latest, sign_count=shown.sign_count, last_used_at=now, updated_at=now)
@@ -239,8 +247,8 @@ class PasskeyProofs:
             return
         raise Unavailable(retry_after_s=1)
 
-    async def _suspect(self, passkey: Passkey, shown: Shown) -> None:
-        """Record that there may be two of a passkey, and show it to its owner in the list."""
+    async def _suspect(self, passkey: Passkey, shown: Shown, user: User) -> None:
+        """Record that there may be two of a passkey, tell its owner, and show it in the list."""
         await self._audit.record(
             "passkey.copy_suspected",
             actor=UNKNOWN,
@@ -257,9 +265,13 @@ class PasskeyProofs:
         for _ in range(_ATTEMPTS):
             if latest is None:
                 return
-            now = self._clock()
+            now, before = self._clock(), latest.copy_suspected_at
+            suspected = replace(latest, copy_suspected_at=now, updated_at=now)
             try:
-                await self._passkeys.replace(replace(latest, copy_suspected_at=now, updated_at=now))
+                async with self._storage.transaction() as transaction:
+                    await transaction.documents(Passkey).replace(suspected)
+                    if before is None or now - before >= _TOLD_AGAIN:
+                        await self._notices.tell(transaction, user, "passkey_copy_suspected")
             except VersionConflict:
                 latest = await self._passkeys.get(passkey.id)
                 continue

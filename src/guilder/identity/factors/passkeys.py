@@ -283,9 +283,10 @@ class Passkeys:
             if is_last and not self._reads_messages(changed):
                 raise PasskeyLastWayIn
             await transaction.documents(Passkey).delete(passkey_id)
-            if is_last and not has_app:
+            is_factor_left = has_app or not is_last
+            if not is_factor_left:
                 await self._codes.remove(transaction, changed.user_id)
-            await carry_over(transaction, principal, changed)
+            await carry_over(transaction, principal, changed, is_factor_left=is_factor_left)
             await self._told(transaction, changed, "removed", passkey_id, client)
 
         await self._change(user, removed, client)

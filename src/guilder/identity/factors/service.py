@@ -179,7 +179,8 @@ class SecondFactors:
             await self._totp.confirm(transaction, changed.user_id)
             if not has_codes:
                 made[:] = await self._codes.replace(transaction, changed.user_id)
-            await self._told(transaction, principal, changed, "added", client)
+            await carry_over(transaction, principal, changed)
+            await self._told(transaction, changed, "added", client)
 
         await self._change(user, confirmed, client)
         await self._throttles.succeeded(FACTOR, account=user.id, address=client)
@@ -198,9 +199,11 @@ class SecondFactors:
         async def removed(transaction: Transaction, changed: User) -> None:
             if not await self._totp.remove(transaction, changed.user_id):
                 raise NotFound
-            if not set(methods) - {Method.TOTP}:
+            is_factor_left = bool(set(methods) - {Method.TOTP})
+            if not is_factor_left:
                 await self._codes.remove(transaction, changed.user_id)
-            await self._told(transaction, principal, changed, "removed", client)
+            await carry_over(transaction, principal, changed, is_factor_left=is_factor_left)
+            await self._told(transaction, changed, "removed", client)
 
         await self._change(user, removed, client)
 
@@ -271,14 +274,8 @@ class SecondFactors:
         await self._sessions.end_all(user.user_id, client=client)
 
     async def _told(
-        self,
-        transaction: Transaction,
-        principal: Principal,
-        changed: User,
-        what: str,
-        client: str | None,
+        self, transaction: Transaction, changed: User, what: str, client: str | None
     ) -> None:
-        await carry_over(transaction, principal, changed)
         await self._notices.tell(transaction, changed, f"factor_{what}", {"factor": _APP})
         await self._record(transaction, f"factor.{what}", changed, Method.TOTP, client)
 
