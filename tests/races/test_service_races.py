@@ -9,7 +9,7 @@ import pytest
 
 from guilder.identity.models import User
 from guilder.identity.sessions import SignIn
-from guilder.kernel.errors import GuilderError, Unavailable
+from guilder.kernel.errors import GuilderError
 from guilder.ledger.errors import IdempotencyKeyReused
 from guilder.ledger.verify import verify
 from guilder.payment_requests.errors import PaymentRequestEnded
@@ -18,6 +18,7 @@ from guilder.payment_requests.service import Created, PaymentRequestService, Wan
 from guilder.storage.base import Storage
 from tests.support.books import fingerprint
 from tests.support.identity import PASSWORD, application
+from tests.support.insisting import insist
 from tests.support.people import People, people_on, principal_of
 from tests.support.races import CROWD, ROUNDS
 
@@ -61,18 +62,15 @@ Call = Callable[[], Awaitable[object]]
 
 async def outcomes(calls: Sequence[Call]) -> list[object]:
     """Make calls at once; return what each came to, or the kind of its refusal."""
-    return list(await asyncio.gather(*map(_insist, calls)))
+    return list(await asyncio.gather(*map(_outcome, calls)))
 
 
-async def _insist(call: Call) -> object:
-    """Ask until there is an answer: on a busy machine there may be no connection for long."""
-    while True:
-        try:
-            return await call()
-        except Unavailable:
-            continue
-        except GuilderError as error:
-            return type(error)
+async def _outcome(call: Call) -> object:
+    """Return the answer, or the kind of the refusal."""
+    try:
+        return await insist(call)
+    except GuilderError as error:
+        return type(error)
 
 
 async def balances(people: People, *users: User) -> list[int]:

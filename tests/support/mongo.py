@@ -23,12 +23,10 @@ from bson.int64 import Int64
 from pymongo import AsyncMongoClient, pool_shared
 from pymongo.errors import PyMongoError
 
-from guilder.kernel.errors import InvariantViolation
 from guilder.storage import open_storage
 from guilder.storage.base import Storage
 from guilder.storage.embedded import free_port
-from guilder.storage.errors import StorageUnavailable
-from tests.support.databases import Database
+from tests.support.databases import Database, still_usable
 
 EXTERNAL_URL = "GUILDER_TEST_MONGODB_URL"
 """Environment variable: url of a replica set to test on instead of the packaged server. Its role
@@ -275,7 +273,8 @@ class MongoServer:
         if not self._shared_name:
             self._shared_name = next(self._names)
             await self._migrate(self._shared_name)
-        if self._shared is None or not await _is_open(self._shared):
+        self._shared = await still_usable(self._shared)
+        if self._shared is None:
             self._shared = await open_storage(self.url_of(self._shared_name))
         try:
             yield self._shared
@@ -315,15 +314,6 @@ class MongoServer:
 
 
 _ZERO = Int64(0)
-
-
-async def _is_open(storage: Storage) -> bool:
-    """Tell whether a test has left the shared storage usable."""
-    try:
-        await storage.ping()
-    except (StorageUnavailable, InvariantViolation):
-        return False
-    return True
 
 
 @contextlib.asynccontextmanager

@@ -1,14 +1,13 @@
 """Registering against a real database: one user per address, and nobody learns which are taken."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from guilder.identity import models
 from guilder.identity.models import MODELS, RegistrationAnswer, User
-from guilder.identity.registration import Application, Registration
 from guilder.identity.service import IdentityService
 from guilder.kernel.errors import InvalidRequest, Unavailable
 from guilder.kernel.ids import UserId
@@ -17,6 +16,7 @@ from guilder.storage.base import Document, Storage, Transaction
 from guilder.storage.errors import DuplicateDocument
 from guilder.vault.vault import Vault
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.insisting import insist
 
 
 class Opened(Document, frozen=True, kw_only=True):
@@ -227,16 +227,6 @@ async def test_stored_answers_hold_no_secret(identity: IdentityService, storage:
     assert user.password_hash not in repr(answers)
 
 
-async def insist(
-    identity: IdentityService, applied: Application, idempotency_key: str | None = None
-) -> Registration:
-    """Ask again while others are in the way, as clients do: MongoDB lets only so many wait."""
-    while True:
-        with contextlib.suppress(Unavailable):
-            return await identity.register(applied, idempotency_key=idempotency_key)
-        await asyncio.sleep(0.01)
-
-
 async def test_sixty_four_at_once_make_one_user(
     identity: IdentityService, storage: Storage
 ) -> None:
@@ -248,7 +238,7 @@ async def test_sixty_four_at_once_make_one_user(
         )
         for number in range(64)
     ]
-    answers = await asyncio.gather(*(insist(identity, each) for each in people))
+    answers = await asyncio.gather(*(insist(partial(identity.register, each)) for each in people))
     stored = await users(storage)
     assert len(stored) == 1
     winners = {each.record.id for each in answers} & {stored[0].id}
@@ -260,7 +250,7 @@ async def test_one_number_under_many_addresses_at_once(
     identity: IdentityService, storage: Storage
 ) -> None:
     people = [application(phone="+12025550123") for _ in range(64)]
-    answers = await asyncio.gather(*(insist(identity, each) for each in people))
+    answers = await asyncio.gather(*(insist(partial(identity.register, each)) for each in people))
     stored = await users(storage)
     assert {each.id for each in stored} == {each.record.id for each in answers}
     assert len(stored) == len(await opened(storage)) == 64
@@ -273,7 +263,7 @@ async def test_one_key_sixty_four_times_at_once(
 ) -> None:
     applied = application()
     answers = await asyncio.gather(
-        *(insist(identity, applied, idempotency_key="key") for _ in range(64))
+        *(insist(partial(identity.register, applied, idempotency_key="key")) for _ in range(64))
     )
     assert {each.record for each in answers} == {answers[0].record}
     assert [each.is_replayed for each in answers].count(False) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.support.identity import (
     identity_service,
     quick_config,
 )
+from tests.support.insisting import insist
 
 EMAIL = "payer@example.com"
 PHONE = "+12025550123"
@@ -289,8 +291,8 @@ async def test_signing_out_wins_against_refreshing(
     for _ in range(8):
         first = await signed_in(identity)
         answers = await asyncio.gather(
-            *(identity.refresh(first.refresh_token) for _ in range(4)),
-            identity.logout(first.refresh_token),
+            *(insist(partial(identity.refresh, first.refresh_token)) for _ in range(4)),
+            insist(partial(identity.logout, first.refresh_token)),
             return_exceptions=True,
         )
         for each in answers:
