@@ -42,7 +42,8 @@ class GuilderProcess:
             "access_log": False,
             "log_level": "warning",
             "rate_limit_enabled": False,
-            "access_ttl_s": 86_400,
+            "access_ttl_s": 43_200,
+            "session_idle_s": 43_200,
             **settings,
         }
         self._environment = environment_without_settings() | {

@@ -32,7 +32,10 @@ async def guilder(
     """Run one for the whole folder."""
     # Who signed in first may be asked for again when all others were tested.
     settings = settings_for(
-        tmp_path_factory.mktemp("data"), access_ttl_s=86_400, **_urls(http_database)
+        tmp_path_factory.mktemp("data"),
+        access_ttl_s=43_200,
+        session_idle_s=43_200,
+        **_urls(http_database),
     )
     async with running(**settings) as started:
         yield started

@@ -64,7 +64,7 @@ def test_safe_settings_are_fine(tmp_path: Path) -> None:
         ({"step_up_transfer_minor": {}}, "step_up_transfer_minor", False),
         ({"recovery_url": "http://pay.example.com/new"}, "recovery_url", True),
         ({"trusted_proxies": "0.0.0.0/0"}, "trusted_proxies", True),
-        ({"access_ttl_s": 7_200}, "access_ttl_s", False),
+        ({"access_ttl_s": 7_200, "session_idle_s": 7_200}, "access_ttl_s", False),
         ({"database_url": None}, "database_url", False),
         ({"database_url": "postgresql://a:b@db.internal/x"}, "database_url", True),
         ({"database_url": "postgresql://a:b@db.internal/x?sslmode=require"}, "database_url", True),

@@ -35,9 +35,10 @@ def test_refused(wrong: dict[str, Any], says: str) -> None:
     assert "too short" not in str(caught.value)
 
 
-def test_sessions_as_asvs_suggests() -> None:
-    settings = Settings(session_idle_s=3600, refresh_ttl_s=86_400)
-    assert (settings.access_ttl_s, settings.session_idle_s) == (900, 3600)
+def test_asvs_7_3_1_and_2_sessions_end_by_default_as_suggested() -> None:
+    settings = Settings()
+    assert (settings.access_ttl_s, settings.session_idle_s) == (15 * 60, 3600)
+    assert (settings.refresh_ttl_s, settings.staff_session_ttl_s) == (24 * 3600, 12 * 3600)
 
 
 def secrets() -> Secrets:
@@ -54,7 +55,7 @@ def test_what_is_said_of_staff_is_told_to_identity() -> None:
     config = identity_config(Settings(), secrets())
     assert config.staff_second_factor_required
     assert config.session_ttl(Role.OPERATOR) == timedelta(hours=12)
-    assert config.session_ttl(Role.USER) == timedelta(days=30)
+    assert config.session_ttl(Role.USER) == timedelta(days=1)
     looser = Settings(staff_second_factor_required=False, staff_session_ttl_s=86_400)
     config = identity_config(looser, secrets())
     assert not config.staff_second_factor_required

@@ -118,7 +118,7 @@ class IdentityConfig:
     issuer: str = "guilder"
     audience: str = "guilder-api"
     access_ttl_s: int = 900
-    refresh_ttl_s: int = 30 * 24 * 3600
+    refresh_ttl_s: int = 24 * 3600
     staff_session_ttl_s: int = 12 * 3600
     staff_second_factor_required: bool = True
     session_idle_s: int | None = None

@@ -129,7 +129,7 @@ class SignInAnswer(BaseModel):
                     "token_type": "Bearer",
                     "expires_in": 900,
                     "refresh_token": _EXAMPLE_REFRESH,
-                    "refresh_expires_in": 2_592_000,
+                    "refresh_expires_in": 86_400,
                     "user": _EXAMPLE_USER,
                     "device_token": "<43 characters>",
                 }

@@ -114,7 +114,7 @@ class CookieSessionAnswer(BaseModel):
     )
     expires_in: int = Field(description="Seconds until the next refresh is due.", examples=[900])
     refresh_expires_in: int = Field(
-        description="Seconds until the session ends whatever happens.", examples=[2_592_000]
+        description="Seconds until the session ends whatever happens.", examples=[86_400]
     )
     user: UserAnswer
 
