@@ -29,11 +29,6 @@ QUARTER = timedelta(minutes=15)
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def throttles(storage: Storage, clock: HandClock) -> Throttles:
     await storage.migrate(MODELS)
     return Throttles(storage, clock=clock, key=KEY)

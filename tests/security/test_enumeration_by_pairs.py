@@ -31,11 +31,6 @@ WRONG = "00000000"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     # The second try comes from the same address as the first, which is not what is measured.
     changes: dict[str, Any] = {"verified_contact_required": True, "throttles_addresses": False}

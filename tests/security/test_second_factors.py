@@ -27,11 +27,6 @@ HOME = "192.0.2.1"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         await service.register(application(email=VICTIM))

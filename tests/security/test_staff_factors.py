@@ -2,7 +2,6 @@
 it ends. Every route is asked by the authorization matrix.
 """
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -23,23 +22,10 @@ from guilder.kernel.ids import UserId
 from guilder.storage.base import Storage
 from tests.support.factors import App, answered, asked, with_app
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.one_user import EMAIL
 from tests.support.passkeys import SoftDevice
 
-EMAIL = "operator@example.com"
 TWELVE_HOURS_S = 12 * 3600
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, clock) as service:
-        await service.register(application(email=EMAIL))
-        clock.move(seconds=1)
-        yield service
 
 
 async def by_password(identity: IdentityService) -> SignIn:

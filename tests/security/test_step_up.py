@@ -31,11 +31,6 @@ BINDING: Mapping[str, str | int] = {
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock, throttles=PATIENT) as service:
         await service.register(application(email=PAYER))

@@ -20,11 +20,6 @@ EMAIL, OTHER, PHONE = "payer@example.com", "other@example.com", "+12025550123"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock, throttles=PATIENT) as service:
         yield service

@@ -26,11 +26,6 @@ EMAIL, PHONE = "payer@example.com", "+12025550123"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         await service.register(application(email=EMAIL, phone=PHONE))

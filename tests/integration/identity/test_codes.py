@@ -22,11 +22,6 @@ PURPOSE, SUBJECT = "sign_in", "payer"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def codes(storage: Storage, clock: HandClock) -> OneTimeCodes:
     await storage.migrate(MODELS)
     return OneTimeCodes(storage, clock=clock, key=KEY)

@@ -29,11 +29,6 @@ OLD, NEW, PHONE = "old@example.com", "new@example.com", "+12025550123"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock, throttles=PATIENT) as service:
         await service.register(application(email=OLD))

@@ -1,32 +1,17 @@
 """Passkeys of which there may be two: how often a device says it was used."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from guilder.identity.factors.passkey_errors import PasskeyRefused
 from guilder.identity.service import IdentityService
 from guilder.storage.base import Storage
-from tests.support.identity import HandClock, application, identity_service
+from tests.support.identity import HandClock
 from tests.support.letters import letters
+from tests.support.one_user import EMAIL
 from tests.support.passkey_payers import Payer, events, payer_of
 from tests.support.passkeys import PRESENT, SYNCABLE, SYNCED, VERIFIED, SoftDevice
-
-EMAIL = "payer@example.com"
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, clock) as service:
-        await service.register(application(email=EMAIL))
-        clock.move(seconds=1)
-        yield service
 
 
 @pytest.fixture

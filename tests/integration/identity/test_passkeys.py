@@ -34,11 +34,6 @@ EMAIL, OTHER_EMAIL = "payer@example.com", "other@example.com"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         for email in (EMAIL, OTHER_EMAIL):

@@ -1,7 +1,5 @@
 """New passwords on real databases: by mail, by the old one, and what ends with the old one."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from guilder.audit.models import AuditEvent
@@ -23,22 +21,9 @@ from guilder.storage.base import Storage
 from tests.support.audit import everything
 from tests.support.identity import PASSWORD, HandClock, application, identity_service
 from tests.support.letters import latest, letters
+from tests.support.one_user import EMAIL
 
-EMAIL = "payer@example.com"
 NEW = "seven other unlikely words"
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, clock) as service:
-        await service.register(application(email=EMAIL))
-        clock.move(seconds=1)
-        yield service
 
 
 async def asked(identity: IdentityService, storage: Storage) -> str:

@@ -40,11 +40,6 @@ async def open_one(transaction: Transaction, user: User) -> None:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     await storage.migrate([Opened])
     async with identity_service(storage, clock, on_registered=[open_one]) as service:

@@ -22,11 +22,6 @@ EMAIL = "payer@example.com"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         await service.register(application(email=EMAIL))

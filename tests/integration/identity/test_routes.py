@@ -21,11 +21,6 @@ BODY = {"name": "First Payer", "email": "payer@example.com", "password": PASSWOR
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         yield service

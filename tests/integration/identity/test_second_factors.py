@@ -1,7 +1,6 @@
 """Second factors on real databases: set up, asked for, used once, removed; and trusted devices."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -22,24 +21,11 @@ from guilder.identity.service import IdentityService
 from guilder.kernel.errors import GuilderError, NotFound
 from guilder.storage.base import Storage
 from tests.support.factors import App, answered, asked, principal_of, with_app
-from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.identity import PASSWORD, HandClock, application
 from tests.support.letters import latest, letters
+from tests.support.one_user import EMAIL
 
-EMAIL = "payer@example.com"
 LAPTOP = Device("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0")
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
-async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, clock) as service:
-        await service.register(application(email=EMAIL))
-        clock.move(seconds=1)
-        yield service
 
 
 @pytest.fixture

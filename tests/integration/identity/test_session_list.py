@@ -26,11 +26,6 @@ HERE, THERE = "203.0.113.77", "2001:db8:1:2::/64"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         await service.register(application(email=EMAIL))

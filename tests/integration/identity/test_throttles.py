@@ -24,11 +24,6 @@ EMAIL = "payer@example.com"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def throttles(storage: Storage, clock: HandClock) -> Throttles:
     await storage.migrate(MODELS)
     return Throttles(storage, clock=clock, key=KEY)

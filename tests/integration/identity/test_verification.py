@@ -25,11 +25,6 @@ EMAIL, PHONE = "payer@example.com", "+12025550123"
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
-
-
-@pytest.fixture
 async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
     async with identity_service(storage, clock) as service:
         yield service
