@@ -21,7 +21,8 @@ class Command:
 
     async def run(self, *words: str) -> tuple[int, str]:
         """Return exit code and what was printed."""
-        # What runs in the background of other tests must not write into it.
+        # What runs in the background of other tests must not write into it, nor have written.
+        self._capsys.readouterr()
         with capture_logs():
             code = await asyncio.to_thread(
                 self._run, (*words, "--database-url", self._database.url)
