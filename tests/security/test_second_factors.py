@@ -1,7 +1,6 @@
 """Second factors under attack: guessed, used twice, used by others, and by many at once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,20 +17,11 @@ from guilder.identity.factors.rules import Method
 from guilder.identity.service import IdentityService
 from guilder.identity.sessions import SignIn
 from guilder.kernel.errors import GuilderError
-from guilder.storage.base import Storage
 from tests.support.factors import App, answered, asked, challenge_of, principal_of, with_app, wrong
-from tests.support.identity import PASSWORD, HandClock, application, identity_service
+from tests.support.identity import PASSWORD, HandClock, application
+from tests.support.one_user import EMAIL as VICTIM
 
-VICTIM = "victim@example.com"
 HOME = "192.0.2.1"
-
-
-@pytest.fixture
-async def identity(storage: Storage, clock: HandClock) -> AsyncIterator[IdentityService]:
-    async with identity_service(storage, clock) as service:
-        await service.register(application(email=VICTIM))
-        clock.move(seconds=1)
-        yield service
 
 
 @pytest.fixture
